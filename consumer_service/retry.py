@@ -1,0 +1,51 @@
+"""When to try again: a pure decision from an error and an attempt number."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from consumer_service.outcome import (
+    DeadLetter,
+    PermanentFailure,
+    Reason,
+    Retry,
+    TemporaryFailure,
+    describe,
+    fingerprint,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Attempts grow apart: `first`, `first * growth`, `first * growth**2`, ... never more than `longest`.
+
+    The default makes 9 attempts over about 17 hours (5 s, 25 s, 2 min, 10 min, 52 min, 4 h 20 min, 6 h, 6 h),
+    because a mail server that greylists wants half an hour and an outage lasts a night. `jitter` spreads each delay by that
+    share, up and down. `never` lists exceptions that are permanent for this task; they need not be TaskFailures.
+    """
+
+    limit: int = 9
+    first: timedelta = timedelta(seconds=5)
+    growth: float = 5.0
+    longest: timedelta = timedelta(hours=6)
+    jitter: float = 0.2
+    never: tuple[type[Exception], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that makes no sense, when it is written rather than when it is needed."""
+        if self.limit < 1 or self.first <= timedelta(0) or self.growth < 1 or not 0 <= self.jitter < 1:
+            raise ValueError(f"{self!r}: limit and growth are at least 1, first is positive, jitter is in [0, 1)")
+
+    def delay(self, attempt: int, draw: float = 0.5) -> timedelta:
+        """Return the wait after this attempt (from 1); `draw` in [0, 1) is the jitter's dice, 0.5 meaning none."""
+        steps = min(attempt - 1, 60)
+        wait = min(self.first.total_seconds() * self.growth**steps, self.longest.total_seconds())
+        return timedelta(seconds=wait * (1 + self.jitter * (2 * draw - 1)))
+
+    def decide(self, task: str, error: Exception, attempt: int, draw: float) -> Retry | DeadLetter:
+        """Decide what becomes of a delivery whose attempt number `attempt` raised `error`."""
+        if isinstance(error, (PermanentFailure, *self.never)):
+            return DeadLetter(Reason.PERMANENT_FAILURE, describe(error), fingerprint(task, error))
+        if attempt >= self.limit:
+            return DeadLetter(Reason.RETRIES_EXHAUSTED, describe(error), fingerprint(task, error))
+        wished = error.retry_after if isinstance(error, TemporaryFailure) else None
+        return Retry(max(self.delay(attempt, draw), wished or timedelta(0)), describe(error))

@@ -1,0 +1,1 @@
+"""The producer service: commits business changes with their events, and relays the events to the broker."""

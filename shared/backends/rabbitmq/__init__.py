@@ -1,0 +1,56 @@
+"""The promise kept by RabbitMQ 3.10 and later, over aio-pika.
+
+Not `connect_robust`: a session here is disposable. Any sign of death ends the whole of it, and its user opens the
+next one. What the rest of this folder answers: `session` - is the connection alive; `wire` - what do the bytes
+say; `publisher` - did the broker take it; `subscription` - what did it bring, what may it forget; `declarations` -
+which queues and arguments; `topology` - does the broker hold them.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from shared.backends.rabbitmq.publisher import RabbitPublisher
+from shared.backends.rabbitmq.subscription import RabbitSubscription
+from shared.backends.rabbitmq.topology import apply_topology, plan_topology
+from shared.topology import Topology
+from shared.transport import Capabilities, Difference
+
+
+class RabbitTransport:
+    """One RabbitMQ broker and virtual host. Holds no connection of its own."""
+
+    capabilities = Capabilities(persistent=True, shared_between_processes=True)
+
+    def __init__(self, url: str, *, name: str) -> None:
+        """Remember where the broker is; `name` is what the management UI shows for our connections."""
+        self._url = url
+        self._name = name
+
+    @asynccontextmanager
+    async def publisher(self) -> AsyncIterator[RabbitPublisher]:
+        """Return a publisher with a connection of its own, opened when first used."""
+        publisher = RabbitPublisher(self._url, name=f"{self._name} publishing")
+        try:
+            yield publisher
+        finally:
+            await publisher.close()
+
+    @asynccontextmanager
+    async def subscribe(self, queue: str, *, prefetch: int) -> AsyncIterator[RabbitSubscription]:
+        """Consume a queue over a connection of its own; moves are published over another."""
+        async with self.publisher() as mover:
+            subscription = await RabbitSubscription.open(
+                self._url, name=f"{self._name} {queue}", queue=queue, prefetch=prefetch, mover=mover
+            )
+            try:
+                yield subscription
+            finally:
+                await subscription.close()
+
+    async def plan(self, topology: Topology) -> Sequence[Difference]:
+        """Compare what can be seen over AMQP: existence, kinds and arguments. Bindings cannot be seen that way."""
+        return await plan_topology(self._url, topology, name=f"{self._name} topology")
+
+    async def apply(self, topology: Topology) -> None:
+        """Declare what is missing; repeating it changes nothing. Needs the right to configure."""
+        await apply_topology(self._url, topology, name=f"{self._name} topology")

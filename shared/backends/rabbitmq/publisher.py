@@ -1,0 +1,93 @@
+"""Did the broker take it: publishing in batches, every message mandatory, persistent and confirmed."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
+from shared.backends.rabbitmq.wire import Batch, send_batch
+from shared.transport import Fate, Outgoing, Receipt
+
+CONFIRM_SECONDS = 10.0
+"""How long a batch may wait for its confirms. A quorum queue confirms within milliseconds when it is well."""
+
+TOPIC = re.compile(r"access to topic '([^']*)'")
+EXCHANGE = re.compile(r"exchange '([^']*)'")
+"""How RabbitMQ names the culprit: ACCESS_REFUSED (403) for a topic or an exchange, NOT_FOUND (404) for an exchange."""
+
+
+class RabbitPublisher:
+    """Publishes over one session, opened when first needed and replaced after anything went wrong."""
+
+    def __init__(self, url: str, *, name: str, confirm_seconds: float = CONFIRM_SECONDS) -> None:
+        """Remember where to publish. No connection is opened yet."""
+        self._url = url
+        self._name = name
+        self._confirm_seconds = confirm_seconds
+        self._session: Session | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has asked this connection to wait."""
+        return self._session is not None and not self._session.ended and self._session.blocked
+
+    async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Receipt]:
+        """Publish the batch; see `shared.transport.Publisher.publish`.
+
+        A broker that refuses one message for its address (403, 404) closes the channel, which leaves its neighbours
+        unknown; the guilty one is recognised by the broker's words. While the broker blocks us the session is kept:
+        it still says when the alarm is over.
+        """
+        if not messages:
+            return []
+        session = await self._healthy_session()
+        batch = Batch(messages)
+        with session.watched_by(lambda: batch.give_up(session.reason)):
+            await self._send_and_wait(session, messages, batch)
+        return [
+            _judge(receipt or Receipt(Fate.UNKNOWN), outgoing, session.reason)
+            for receipt, outgoing in zip(batch.receipts, messages, strict=True)
+        ]
+
+    async def _send_and_wait(self, session: Session, messages: Sequence[Outgoing], batch: Batch) -> None:
+        try:
+            async with asyncio.timeout(self._confirm_seconds):
+                await send_batch(session.channel, messages, batch)
+                await batch.answered
+        except LIBRARY_ERRORS as error:
+            reraise_our_own_cancellation(error)
+            batch.give_up(describe(error))
+            if not session.blocked:
+                await self._discard(session, describe(error))
+
+    async def _healthy_session(self) -> Session:
+        async with self._opening:
+            if self._session is not None and self._session.ended:
+                await self._discard(self._session, self._session.reason)
+            if self._session is None:
+                self._session = await Session.open(self._url, name=self._name, confirms=True)
+            return self._session
+
+    async def _discard(self, session: Session, reason: str) -> None:
+        session.end(reason)
+        if self._session is session:
+            self._session = None
+        await session.close()
+
+    async def close(self) -> None:
+        """Close the session, if there is one. Messages still in the air become unknown."""
+        if self._session is not None:
+            await self._discard(self._session, "closed by us")
+
+
+def _judge(receipt: Receipt, outgoing: Outgoing, reason: str) -> Receipt:
+    """Tell the one whose address closed the channel from the innocents that were in the air beside it."""
+    if receipt.fate is not Fate.UNKNOWN:
+        return receipt
+    topic, exchange = TOPIC.search(reason), EXCHANGE.search(reason)
+    if topic and topic[1] == outgoing.routing_key:
+        return Receipt(Fate.FORBIDDEN, reason)
+    if exchange and exchange[1] == outgoing.exchange and not topic:
+        return Receipt(Fate.REFUSED, reason)
+    return receipt

@@ -1,0 +1,182 @@
+"""One connection and one channel, alive together until the first sign of death, then thrown away together."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AMQPError
+from aiormq.abc import AbstractChannel as UnderlayChannel
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from shared.backends.rabbitmq.wire import FrameReader
+from shared.errors import BrokerUnavailable
+
+HEARTBEAT_SECONDS = 10
+"""A dead peer is noticed after (10 + 1) * 3 = 33 s; aiormq's default of 60 would take 183 s."""
+
+OPEN_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+
+LIBRARY_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError, asyncio.CancelledError)
+"""What aio-pika and aiormq raise when a connection or channel is, or becomes, unusable.
+
+CancelledError is among them because closing a channel cancels the library's own pending calls.
+"""
+
+
+class Session:
+    """An open connection and channel. `ended` never turns back to False."""
+
+    def __init__(self, connection: "_Connection", wrapper: AbstractChannel, channel: UnderlayChannel) -> None:
+        """Watch both for their end, and hold both strongly for as long as the session lives."""
+        self._connection = connection
+        self._wrapper = wrapper
+        self.channel = channel
+        self.reason = ""
+        self._watchers: list[Callable[[], None]] = []
+        connection.underlay.closing.add_done_callback(lambda closing: self.end(f"connection closed: {_why(closing)}"))
+        channel.closing.add_done_callback(lambda closing: self.end(f"channel closed: {_why(closing)}"))
+
+    @classmethod
+    async def open(cls, url: str, *, name: str, confirms: bool) -> "Session":
+        """Connect and open one channel. Raises BrokerUnavailable, with the broker's words but never the password."""
+        connection = _Connection(_with_heartbeat(url), client_properties={"connection_name": name})
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await connection.connect()
+                channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+                await channel.initialize()
+                return cls(connection, channel, await channel.get_underlay_channel())
+        except LIBRARY_ERRORS as error:
+            reraise_our_own_cancellation(error)
+            await _close(connection)
+            raise BrokerUnavailable(f"{_place(url)}: {describe(error)}") from error
+
+    @property
+    def ended(self) -> bool:
+        """Whether anything has gone wrong, or `close` was called."""
+        return bool(self.reason)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has sent connection.blocked and not yet unblocked."""
+        waiting = self._connection.underlay.ready()
+        try:
+            waiting.send(None)
+        except StopIteration:
+            return False
+        waiting.close()
+        return True
+
+    def end(self, reason: str) -> None:
+        """Declare the session dead; the first reason is the one that is kept."""
+        if not self.reason:
+            self.reason = reason
+            for watcher in tuple(self._watchers):
+                watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` when the session ends, or at once if it has ended already."""
+        self._watchers.append(watcher)
+        if self.ended:
+            watcher()
+
+    @contextmanager
+    def watched_by(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """Watch for as long as this context lasts."""
+        self.watch(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.remove(watcher)
+
+    async def another_channel(self) -> AbstractChannel:
+        """Open a further channel on this connection, for a question whose answer may close it."""
+        channel = self._connection.channel(publisher_confirms=False)
+        await channel.initialize()
+        return channel
+
+    async def close(self) -> None:
+        """Close politely, or cut the socket when the broker does not answer in time. Never raises."""
+        self.end("closed by us")
+        await _close(self._connection)
+
+
+class _Door(TransportFactory):
+    """Opens the socket, and keeps it, so that a connection that cannot be closed can still be cut."""
+
+    def __init__(self, *, tls: bool) -> None:
+        self._inner = TLSTransportFactory() if tls else TCPTransportFactory()
+        self.writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, self.writer = await self._inner.create(url, **kwargs)
+        raw = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return cast("asyncio.StreamReader", FrameReader(reader)), self.writer
+
+    def cut(self) -> None:
+        if self.writer is not None:
+            self.writer.transport.abort()
+
+
+class _Connection(aio_pika.Connection):
+    """aio-pika's plain connection, on a socket that we can cut."""
+
+    def __init__(self, url: URL, **kwargs: Any) -> None:
+        super().__init__(url, **kwargs)
+        self.door = _Door(tls=url.scheme == "amqps")
+        self.kwargs["transport_factory"] = self.door
+
+    @property
+    def underlay(self) -> Any:
+        if self.transport is None:
+            raise RuntimeError("the connection is closed")
+        return self.transport.connection
+
+
+async def _close(connection: _Connection) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except LIBRARY_ERRORS as error:
+        reraise_our_own_cancellation(error)
+    finally:
+        connection.door.cut()
+
+
+def reraise_our_own_cancellation(error: BaseException) -> None:
+    """Tell the library's cancellation of its own calls from somebody cancelling this task."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+
+
+def describe(error: BaseException) -> str:
+    """Return one short line for an error of the library, which often has an empty message."""
+    if isinstance(error, TimeoutError):
+        return "no answer before the deadline"
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:300]
+
+
+def _why(closing: "asyncio.Future[Any]") -> str:
+    if closing.cancelled():
+        return "cancelled"
+    error = closing.exception()
+    return describe(error) if error is not None else "normally"
+
+
+def _with_heartbeat(url: str) -> URL:
+    given = URL(url)
+    return given if "heartbeat" in given.query else given.update_query(heartbeat=HEARTBEAT_SECONDS)
+
+
+def _place(url: str) -> str:
+    given = URL(url)
+    return f"{given.host}:{given.port or (5671 if given.scheme == 'amqps' else 5672)}"

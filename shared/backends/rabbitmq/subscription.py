@@ -1,0 +1,189 @@
+"""What the broker brought, and what it may forget: one consumer on one queue, for as long as its session lives."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from random import random
+from typing import cast
+
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from pamqp import commands as spec
+
+from shared.backends.rabbitmq.publisher import RabbitPublisher
+from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
+from shared.backends.rabbitmq.wire import read_message, settle
+from shared.errors import BrokerUnavailable, MoveNotConfirmed, SessionLost, TopologyError
+from shared.topology import DEAD, RUNGS, choose_rung
+from shared.transport import Delivery, Fate, Outgoing, QueueState
+
+SETTLE_SECONDS = 10.0
+SUBSCRIBE_SECONDS = 10.0
+INSPECT_SECONDS = 5.0
+
+
+class RabbitSubscription:
+    """One consumer with manual acks. What arrives is only put in line here; nobody's task runs in a callback."""
+
+    def __init__(self, session: Session, queue: str, mover: RabbitPublisher) -> None:
+        """Hold nothing yet; `open` starts the consumer."""
+        self._session = session
+        self._queue = queue
+        self._mover = mover
+        self._arrived: deque[Delivery] = deque()
+        self._news = asyncio.Event()
+        self._settled: dict[int, bool] = {}
+        self._consumer_tag = ""
+        self.lost = 0
+
+    @classmethod
+    async def open(
+        cls, url: str, *, name: str, queue: str, prefetch: int, mover: RabbitPublisher
+    ) -> "RabbitSubscription":
+        """Connect and consume. Raises BrokerUnavailable, or TopologyError for a missing or forbidden queue."""
+        session = await Session.open(url, name=name, confirms=False)
+        subscription = cls(session, queue, mover)
+        try:
+            async with asyncio.timeout(SUBSCRIBE_SECONDS):
+                await subscription._consume(prefetch)
+        except LIBRARY_ERRORS as error:
+            await session.close()
+            reraise_our_own_cancellation(error)
+            raise _translated(error, queue) from error
+        return subscription
+
+    async def _consume(self, prefetch: int) -> None:
+        channel = self._session.channel
+        self._session.watch(self._news.set)
+        channel.on_consumer_cancel_callbacks.add(self._cancelled_by_broker)
+        await channel.basic_qos(prefetch_count=prefetch)
+        consuming = await channel.basic_consume(self._queue, self._arrive)
+        self._consumer_tag = str(consuming.consumer_tag)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session has ended."""
+        return self._session.ended
+
+    def _cancelled_by_broker(self, frame: spec.Basic.Cancel) -> None:
+        self._session.end(f"the broker cancelled the consumer of {self._queue} ({frame.consumer_tag})")
+
+    async def _arrive(self, delivered: DeliveredMessage) -> None:
+        frame = cast("spec.Basic.Deliver", delivered.delivery)
+        tag = int(frame.delivery_tag or 0)
+        self._settled[tag] = False
+        self._arrived.append(Delivery(read_message(delivered), self._queue, bool(frame.redelivered), tag, self))
+        self._news.set()
+
+    async def take(self, most: int) -> Sequence[Delivery]:
+        """Wait for at least one delivery, then return what has arrived. Raises SessionLost once all is taken."""
+        while not self._arrived:
+            if self.ended:
+                raise SessionLost(f"{self._queue}: {self._session.reason}")
+            self._news.clear()
+            await self._news.wait()
+        return [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+
+    async def stop(self) -> None:
+        """Ask the broker for no more deliveries; what has arrived can still be taken and settled."""
+        if not self.ended:
+            await self._within_deadline(
+                self._session.channel.basic_cancel(self._consumer_tag), "cancelling the consumer"
+            )
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Ack in one write: everything up to the lowest open tag at once, the rest one by one."""
+        tags = self._still_open(deliveries)
+        mark = self._settle(tags)
+        frames = [spec.Basic.Ack(tag) for tag in tags if tag > mark]
+        if mark:
+            frames.insert(0, spec.Basic.Ack(mark, multiple=True))
+        await self._write(frames)
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Nack with requeue, in one write."""
+        tags = self._still_open(deliveries)
+        self._settle(tags)
+        await self._write([spec.Basic.Nack(tag, requeue=True) for tag in tags])
+
+    def _still_open(self, deliveries: Sequence[Delivery]) -> list[int]:
+        open_tags = sorted(delivery.tag for delivery in deliveries if self._settled.get(delivery.tag) is False)
+        if self.ended:
+            self.lost += len(open_tags)
+            return []
+        return open_tags
+
+    def _settle(self, tags: Sequence[int]) -> int:
+        """Note these as settled; return the highest of them below which nothing is open, or 0.
+
+        The broker refuses a multiple-ack of a tag it has seen acked, so the mark is always one of `tags`.
+        """
+        self._settled.update(dict.fromkeys(tags, True))
+        mark, fresh = 0, set(tags)
+        for tag in list(self._settled):
+            if not self._settled[tag]:
+                break
+            del self._settled[tag]
+            mark = tag if tag in fresh else mark
+        return mark
+
+    async def _write(self, frames: Sequence[spec.Basic.Ack | spec.Basic.Nack]) -> None:
+        if frames:
+            await self._within_deadline(settle(self._session.channel, frames), "settling")
+
+    async def _within_deadline(self, call: Awaitable[object], doing: str) -> None:
+        """Await a call on the session; if it fails, the session is over, and the broker takes everything back."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await call
+        except LIBRARY_ERRORS as error:
+            reraise_our_own_cancellation(error)
+            self._session.end(f"{doing}: {describe(error)}")
+
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+        """Publish a copy to the rung for this delay, or to the nearest that takes it; then ack."""
+        chosen = choose_rung(delay, random())  # noqa: S311 - spreads load, keeps no secret
+        rungs = [*RUNGS[chosen:], *reversed(RUNGS[:chosen])]
+        await self._move(delivery, [rung.name for rung in rungs], notes)
+
+    async def dead_letter(self, delivery: Delivery, notes: Mapping[str, object]) -> None:
+        """Publish a copy to the dead letters of this queue; then ack."""
+        await self._move(delivery, [DEAD.name], notes)
+
+    async def _move(self, delivery: Delivery, exchanges: Sequence[str], notes: Mapping[str, object]) -> None:
+        if not self._still_open([delivery]):
+            return
+        message = replace(delivery.message, headers={**delivery.message.headers, **notes})
+        for exchange in exchanges:
+            (receipt,) = await self._mover.publish([Outgoing(exchange, self._queue, message)])
+            if receipt.fate is Fate.CONFIRMED:
+                await self.ack([delivery])
+                return
+            if receipt.fate is Fate.UNKNOWN:
+                break
+        raise MoveNotConfirmed(f"{self._queue} to {exchange}: {receipt.fate}, {receipt.detail}")
+
+    async def inspect(self) -> QueueState:
+        """Ask over a channel of its own, because the answer to a missing queue closes the channel."""
+        try:
+            async with asyncio.timeout(INSPECT_SECONDS):
+                channel = await self._session.another_channel()
+                queue = await channel.declare_queue(self._queue, passive=True)
+                await channel.close()
+        except LIBRARY_ERRORS as error:
+            reraise_our_own_cancellation(error)
+            raise SessionLost(f"asking about {self._queue}: {describe(error)}") from error
+        found = queue.declaration_result
+        return QueueState(messages=found.message_count or 0, consumers=found.consumer_count or 0)
+
+    async def close(self) -> None:
+        """End the session; everything unsettled is delivered again."""
+        await self._session.close()
+
+
+def _translated(error: BaseException, queue: str) -> BrokerUnavailable | TopologyError:
+    if isinstance(error, ChannelNotFoundEntity | ChannelAccessRefused):
+        return TopologyError(f"queue {queue}: {describe(error)}")
+    return BrokerUnavailable(f"consuming {queue}: {describe(error)}")

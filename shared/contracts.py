@@ -1,0 +1,33 @@
+"""What every event and command has in common: a wire type, a subject, and tolerance for additive change."""
+
+import re
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+WIRE_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+"""Lower-case words joined by dots: `user.created`, `mail.send`; a breaking change adds `.v2` beside the old one."""
+
+LONGEST_WIRE_TYPE = 255
+"""The wire type is the AMQP routing key, a short string of at most 255 bytes (AMQP 0-9-1, 4.2.5.3)."""
+
+
+class Contract(BaseModel):
+    """A message two services agree on. Readers ignore fields they do not know, so adding one is not breaking."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    wire_type: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a wire type that could not be routed, when the class is defined rather than when it is sent."""
+        super().__pydantic_init_subclass__(**kwargs)
+        wire_type = cls.__dict__.get("wire_type")
+        if wire_type is not None and not (WIRE_TYPE.fullmatch(wire_type) and len(wire_type) <= LONGEST_WIRE_TYPE):
+            raise TypeError(f"{cls.__name__}.wire_type {wire_type!r} is not lower-case words joined by dots")
+
+    @property
+    def subject(self) -> str:
+        """The id of the aggregate this message is about; messages with one subject keep their order."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its subject is")

@@ -1,0 +1,77 @@
+"""Everything that can go wrong between the services, as one tree.
+
+TidingsError
+├── EnvelopeError            this message can never be read; it belongs in dead letters, with `reason`
+│   ├── MalformedEnvelope    not JSON, not UTF-8, nested too deep, not an object
+│   ├── InvalidEnvelope      JSON, but not a CloudEvent, or its data does not fit its type
+│   ├── UnknownType          a CloudEvent of a type nobody here has heard of
+│   ├── UnsupportedVersion   a type we know, in a version we do not
+│   └── OversizedMessage     larger than the agreed limit; not even parsed
+├── TransportError           the broker, not the message; trying again later is right
+│   ├── BrokerUnavailable    no session could be opened before the deadline
+│   ├── SessionLost          the session died; what it held will be delivered again
+│   └── MoveNotConfirmed     no copy of the delivery is known to be safe, so the original stays unsettled
+└── TopologyError            the broker does not hold what the code needs; an operator must act
+"""
+
+from typing import ClassVar
+
+
+class TidingsError(Exception):
+    """Something between the two services went wrong."""
+
+
+class EnvelopeError(TidingsError):
+    """This message can never be read, however often it is delivered."""
+
+    reason: ClassVar[str] = "unreadable"
+
+
+class MalformedEnvelope(EnvelopeError):
+    """The body is not a JSON object in UTF-8."""
+
+    reason = "malformed"
+
+
+class InvalidEnvelope(EnvelopeError):
+    """The body is JSON, but it is not a CloudEvent or its data does not fit its type."""
+
+    reason = "invalid"
+
+
+class UnknownType(EnvelopeError):
+    """A CloudEvent of a type that this reader was never taught."""
+
+    reason = "unknown_type"
+
+
+class UnsupportedVersion(EnvelopeError):
+    """A known type in an unknown version: the writer is ahead of this reader, or long behind it."""
+
+    reason = "unsupported_version"
+
+
+class OversizedMessage(EnvelopeError):
+    """The body is larger than the agreed limit; it was not parsed."""
+
+    reason = "oversized"
+
+
+class TransportError(TidingsError):
+    """The broker could not do its part. The message is not at fault."""
+
+
+class BrokerUnavailable(TransportError):
+    """No session with the broker could be opened before the deadline. Nothing was sent."""
+
+
+class SessionLost(TransportError):
+    """The session died. Whatever it held unsettled will be delivered again."""
+
+
+class MoveNotConfirmed(TransportError):
+    """No copy of this delivery is known to be safe, so the original stays unsettled."""
+
+
+class TopologyError(TidingsError):
+    """The broker does not hold what the code needs. Says which thing differs, with both values."""
