@@ -17,7 +17,6 @@ class Reason(StrEnum):
     CRASH_LOOP = "crash_loop"
     AMBIGUOUS = "ambiguous"
     ID_CONFLICT = "id_conflict"
-    UNHANDLED = "unhandled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,11 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Duplicate:
     """The work had been done before; the delivery may be acked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The work was not started, or was stopped by us; the delivery goes back to its queue for any worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class DeadLetter:
     fingerprint: str = ""
 
 
-Outcome = Done | Duplicate | Retry | DeadLetter
+Outcome = Done | Duplicate | Released | Retry | DeadLetter
 
 
 class TaskFailure(Exception):
@@ -66,6 +70,10 @@ class TemporaryFailure(TaskFailure):
 
 class PermanentFailure(TaskFailure):
     """Trying again can never help; the delivery is dead-lettered at once."""
+
+
+class OutcomeUnknown(TaskFailure):
+    """The effect may or may not have happened. Tried again, unless the task must happen at most once."""
 
 
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"", re.IGNORECASE)

@@ -13,14 +13,17 @@ from consumer_service.outcome import (
     fingerprint,
 )
 
+DEFER = timedelta(seconds=5)
+"""The wait of a delivery that could not be started at all: its twin is being worked on, or the database is away."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Attempts grow apart: `first`, `first * growth`, `first * growth**2`, ... never more than `longest`.
+    """Waits grow: `first`, `first * growth`, `first * growth**2`, ..., never more than `longest`.
 
     The default makes 9 attempts over about 17 hours (5 s, 25 s, 2 min, 10 min, 52 min, 4 h 20 min, 6 h, 6 h),
-    because a mail server that greylists wants half an hour and an outage lasts a night. `jitter` spreads each delay by that
-    share, up and down. `never` lists exceptions that are permanent for this task; they need not be TaskFailures.
+    because a mail server that greylists wants half an hour and an outage lasts a night. `jitter` spreads each wait
+    by that share, up and down. `never` lists exceptions that are permanent for this task.
     """
 
     limit: int = 9

@@ -54,5 +54,11 @@ def _service(name: str) -> Processor:
 def _last(*, in_json: bool) -> Sequence[Processor]:
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if in_json:
-        return [strip, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [strip, structlog.processors.format_exc_info, _lead, structlog.processors.JSONRenderer()]
     return [strip, structlog.dev.ConsoleRenderer()]
+
+
+def _lead(_logger: Any, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Put what a person looks for first at the beginning of the line."""
+    first = {name: line[name] for name in ("timestamp", "level", "service", "event") if name in line}
+    return {**first, **line}

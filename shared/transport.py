@@ -139,7 +139,10 @@ class Subscription(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Ask the broker for no more deliveries; what has arrived can still be taken and settled."""
+        """Ask the broker for no more deliveries, and give back those that nobody has taken.
+
+        What was taken can still be settled. `take` raises SessionLost from then on.
+        """
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:

@@ -149,8 +149,8 @@ class MemorySubscription:
 
     async def take(self, most: int) -> Sequence[Delivery]:
         """Wait for at least one delivery, then return what has arrived."""
-        while not self.ended:
-            free = 0 if self._stopped else min(most, self._prefetch - len(self._held))
+        while not (self.ended or self._stopped):
+            free = min(most, self._prefetch - len(self._held))
             if self._line.ready and free > 0:
                 return [self._deliver() for _ in range(min(free, len(self._line.ready)))]
             self._line.changed.clear()
@@ -166,6 +166,7 @@ class MemorySubscription:
     async def stop(self) -> None:
         """Deliver no more."""
         self._stopped = True
+        self._line.changed.set()
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Forget these."""

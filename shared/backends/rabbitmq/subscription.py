@@ -17,7 +17,7 @@ from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, 
 from shared.backends.rabbitmq.wire import read_message, settle
 from shared.errors import BrokerUnavailable, MoveNotConfirmed, SessionLost, TopologyError
 from shared.topology import DEAD, RUNGS, choose_rung
-from shared.transport import Delivery, Fate, Outgoing, QueueState
+from shared.transport import Delivery, Fate, Outgoing, QueueState, Receipt
 
 SETTLE_SECONDS = 10.0
 SUBSCRIBE_SECONDS = 10.0
@@ -36,6 +36,7 @@ class RabbitSubscription:
         self._news = asyncio.Event()
         self._settled: dict[int, bool] = {}
         self._consumer_tag = ""
+        self._stopped = False
         self.lost = 0
 
     @classmethod
@@ -80,18 +81,22 @@ class RabbitSubscription:
     async def take(self, most: int) -> Sequence[Delivery]:
         """Wait for at least one delivery, then return what has arrived. Raises SessionLost once all is taken."""
         while not self._arrived:
-            if self.ended:
-                raise SessionLost(f"{self._queue}: {self._session.reason}")
+            if self.ended or self._stopped:
+                raise SessionLost(f"{self._queue}: {self._session.reason or 'stopped by us'}")
             self._news.clear()
             await self._news.wait()
         return [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
 
     async def stop(self) -> None:
-        """Ask the broker for no more deliveries; what has arrived can still be taken and settled."""
-        if not self.ended:
-            await self._within_deadline(
-                self._session.channel.basic_cancel(self._consumer_tag), "cancelling the consumer"
-            )
+        """Cancel the consumer, and nack with requeue what was not taken."""
+        if self.ended:
+            return
+        await self._within_deadline(self._session.channel.basic_cancel(self._consumer_tag), "cancelling the consumer")
+        self._stopped = True
+        untaken = list(self._arrived)
+        self._arrived.clear()
+        self._news.set()
+        await self.release(untaken)
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Ack in one write: everything up to the lowest open tag at once, the rest one by one."""
@@ -156,6 +161,7 @@ class RabbitSubscription:
         if not self._still_open([delivery]):
             return
         message = replace(delivery.message, headers={**delivery.message.headers, **notes})
+        receipt = Receipt(Fate.UNKNOWN)
         for exchange in exchanges:
             (receipt,) = await self._mover.publish([Outgoing(exchange, self._queue, message)])
             if receipt.fate is Fate.CONFIRMED:

@@ -1,0 +1,80 @@
+"""May this task start on this message? A pure decision from what the inbox remembers."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from consumer_service.task import Guarantee
+
+CRASH_LIMIT = 3
+"""A message that was being worked on while this many workers died is not given to another one."""
+
+DEAD_AFTER = timedelta(seconds=20)
+"""A worker not seen for this long, by the database's clock, holds nothing any more. Four missed heartbeats."""
+
+
+class Status(StrEnum):
+    """Where a task stands with a message."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Verdict(StrEnum):
+    """What the inbox says to a delivery that wants to start."""
+
+    GRANTED = "granted"
+    DONE = "done"
+    HELD = "held"
+    """Another delivery of the same message is being worked on right now."""
+    SUSPECT = "suspect"
+    """A worker died while it held this. It may be the reason, so it is started only when nothing else is running."""
+    CRASH_LOOP = "crash_loop"
+    """Too many workers died while they held this."""
+    AMBIGUOUS = "ambiguous"
+    """A worker died while it held this, and the task must not be repeated."""
+    CONFLICT = "conflict"
+    """This message id was seen before with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One row of the inbox, with the pulse of the worker that holds it. Times are the database's."""
+
+    body_hash: bytes
+    status: Status
+    holder: str
+    starts: int
+    holder_seen_at: datetime | None
+    now: datetime
+
+    @property
+    def holder_is_alive(self) -> bool:
+        """Whether the holder's heartbeat is recent. A holder without a row has left, and let go."""
+        return self.holder_seen_at is not None and self.now - self.holder_seen_at < DEAD_AFTER
+
+    @property
+    def next_starts(self) -> int:
+        """How many starts there will be without a finish in between, if this is started now."""
+        return self.starts + 1 if self.status is Status.STARTED else 1
+
+
+def judge(row: Remembered, body_hash: bytes, guarantee: Guarantee, *, is_mine: bool, alone: bool) -> Verdict:
+    """Decide. `is_mine`: this worker holds the row, but is not working on it. `alone`: nothing else is running here."""
+    if row.body_hash != body_hash:
+        return Verdict.CONFLICT
+    if row.status is Status.DONE:
+        return Verdict.DONE
+    if row.status is not Status.STARTED or is_mine:
+        return Verdict.GRANTED
+    return Verdict.HELD if row.holder_is_alive else _judge_orphan(row, guarantee, alone=alone)
+
+
+def _judge_orphan(row: Remembered, guarantee: Guarantee, *, alone: bool) -> Verdict:
+    if guarantee is Guarantee.AT_MOST_ONCE:
+        return Verdict.AMBIGUOUS
+    if row.starts >= CRASH_LIMIT:
+        return Verdict.CRASH_LOOP
+    return Verdict.GRANTED if alone else Verdict.SUSPECT

@@ -1,0 +1,74 @@
+"""The consumer's database: an engine whose every wait has a deadline, and patience for when it is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+LOCK_SECONDS = 5
+IDLE_TRANSACTION_SECONDS = 60
+PAUSE_SECONDS = 1.0
+
+DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
+"""What a database that is away, slow or restarting makes SQLAlchemy and its drivers raise."""
+
+log: Any = structlog.get_logger()
+
+
+def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """Return an engine; opens no connection. `postgresql://` means asyncpg, `sqlite://` means aiosqlite.
+
+    Error texts never show parameters, because parameters hold people's data.
+    """
+    if make_url(url).get_backend_name() == "sqlite":
+        return _open_sqlite(url)
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS + 5,
+            "server_settings": {
+                "application_name": "tidings consumer",
+                "statement_timeout": f"{STATEMENT_SECONDS}s",
+                "lock_timeout": f"{LOCK_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
+            },
+        },
+    )
+
+
+def _open_sqlite(url: str) -> AsyncEngine:
+    engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"), hide_parameters=True)
+
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", f"busy_timeout={LOCK_SECONDS * 1000}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", configure)
+    return engine
+
+
+async def insist(ask: Callable[[], Awaitable[T]], *, queue: str) -> T:
+    """Ask the database until it answers. Meanwhile deliveries stay unsettled, and prefetch stops the flow."""
+    while True:
+        try:
+            return await ask()
+        except DATABASE_ERRORS as error:
+            log.warning("inbox.unavailable", queue=queue, error=type(error).__name__)
+            await asyncio.sleep(PAUSE_SECONDS)

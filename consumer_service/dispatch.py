@@ -1,0 +1,69 @@
+"""From bytes to the one task that takes them; or to the reason why nobody can."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from consumer_service.outcome import DeadLetter
+from consumer_service.task import Task
+from shared.contracts import Contract
+from shared.envelope import Envelope, EnvelopeReader
+from shared.errors import EnvelopeError
+from shared.transport import Delivery, Message
+
+AnyTask = Task[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the inbox remembers: this task, this message."""
+
+    task: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    """A delivery that could be read, and the task that takes it."""
+
+    delivery: Delivery
+    envelope: Envelope[Contract]
+    task: AnyTask
+    key: Key
+    body_hash: bytes
+
+
+class Dispatcher:
+    """Finds the task for a delivery of one queue. Pure: it touches neither broker nor database."""
+
+    def __init__(self, tasks: Iterable[AnyTask]) -> None:
+        """Refuse two tasks for one message type, because one delivery is one task: there are no partial acks."""
+        self._tasks: dict[str, AnyTask] = {}
+        for task in tasks:
+            rival = self._tasks.setdefault(task.takes.wire_type, task)
+            if rival is not task:
+                raise ValueError(
+                    f"{rival.name} and {task.name} both take {task.takes.wire_type} from queue {task.queue!r}; "
+                    "give one of them another queue"
+                )
+        self._reader = EnvelopeReader(task.takes for task in self._tasks.values())
+
+    @property
+    def tasks(self) -> Mapping[str, AnyTask]:
+        """The task for each wire type."""
+        return self._tasks
+
+    def dispatch(self, delivery: Delivery) -> Assignment | DeadLetter:
+        """Return the assignment, or the dead letter that an unreadable or unknown message becomes at once."""
+        try:
+            envelope = self._reader.read(delivery.message)
+        except EnvelopeError as error:
+            return DeadLetter(error.reason, str(error), fingerprint=error.reason)
+        task = self._tasks[envelope.type]
+        return Assignment(delivery, envelope, task, Key(task.name, envelope.id), body_hash(delivery.message))
+
+
+def body_hash(message: Message) -> bytes:
+    """Return 16 bytes that tell two bodies apart; the same id with another body is flagged, not processed."""
+    return hashlib.blake2b(message.body, digest_size=16).digest()

@@ -1,0 +1,207 @@
+"""Which (task, message id) pairs were started and done: what makes a redelivery harmless.
+
+The promise, by guarantee:
+
+- transactional: the row and the task's own rows commit together, so both happen once or not at all.
+- at least once: the row says `started` before the effect and `done` after it. A worker that dies between leaves
+  `started`; the next holder repeats the effect with the same idempotency key.
+- at most once: the same two commits, but a row left at `started` is never started again; it is ambiguous.
+
+An inbox cannot make a mail exactly-once: the mail server does not take part in our transaction.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from consumer_service.claim import Remembered, Status, Verdict, judge
+from consumer_service.dispatch import Assignment, Key
+from consumer_service.models import InboxMessage, WorkerRow
+
+TAKES_OVER = frozenset({Verdict.GRANTED, Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
+"""Verdicts by which this worker becomes the holder: to do the work, or to record that nobody will."""
+
+KEY = tuple_(InboxMessage.task, InboxMessage.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How one started pair ended."""
+
+    key: Key
+    status: Status
+    error: str | None = None
+
+
+class Inbox:
+    """The inbox of one worker process. `worker` is the name under which it holds what it has started."""
+
+    def __init__(self, engine: AsyncEngine, *, worker: str) -> None:
+        """Remember the database. Every statement carries the engine's deadlines."""
+        self._engine = engine
+        self._worker = worker
+        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._working_on: set[Key] = set()
+
+    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
+        """Start as many of these as may be started, commit, and return one verdict each, in this order.
+
+        Whatever was granted, or refused as crash loop or ambiguous, must be finished. `alone` promises that nothing
+        else runs in this process, so that suspects may be started too.
+        """
+        async with self._engine.begin() as connection:
+            verdicts = await self._claim(connection, wanted, Status.STARTED, alone=alone)
+        self._working_on.update(_taken_over(wanted, verdicts))
+        return verdicts
+
+    @asynccontextmanager
+    async def transaction(self, wanted: Sequence[Assignment]) -> AsyncIterator[tuple[AsyncSession, list[Verdict]]]:
+        """Open one transaction in which those that are granted are done. Leaving commits; raising leaves no trace.
+
+        A twin that another worker is working on makes this wait for that worker's commit, up to the lock timeout.
+        """
+        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            mine = {each.key for each in wanted} & self._working_on
+            verdicts = await self._claim(await session.connection(), wanted, Status.DONE, alone=False, mine=mine)
+            yield session, verdicts
+        self._working_on.difference_update(mine)
+
+    async def finish(self, finishes: Sequence[Finish]) -> None:
+        """Record how these ended, and commit. A pair that another worker has taken over is left as it is."""
+        if finishes:
+            ordered = sorted(finishes, key=lambda finish: (finish.key.task, finish.key.message_id))
+            async with self._engine.begin() as connection:
+                await connection.execute(self._finishing(), [_finish_row(finish) for finish in ordered])
+            self._working_on.difference_update(finish.key for finish in finishes)
+
+    async def _claim(
+        self,
+        connection: AsyncConnection,
+        wanted: Sequence[Assignment],
+        status: Status,
+        *,
+        alone: bool,
+        mine: set[Key] | frozenset[Key] = frozenset(),
+    ) -> list[Verdict]:
+        """Insert first: a concurrent twin waits here for the other's commit, and then finds the row."""
+        ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
+        fresh = await self._insert_rows(connection, ordered, status)
+        verdicts = dict.fromkeys(fresh, Verdict.GRANTED)
+        known = [each for each in ordered if each.key not in fresh]
+        if known:
+            verdicts |= await self._claim_known(connection, known, status, alone=alone, mine=mine)
+        return _hand_out(wanted, verdicts)
+
+    async def _insert_rows(self, connection: AsyncConnection, wanted: Sequence[Assignment], status: Status) -> set[Key]:
+        statement = self._insert(InboxMessage).on_conflict_do_nothing()
+        inserted = await connection.execute(
+            statement.returning(InboxMessage.task, InboxMessage.message_id),
+            [self._row(each, status) for each in wanted],
+        )
+        return {Key(*row) for row in inserted}
+
+    def _row(self, each: Assignment, status: Status) -> dict[str, Any]:
+        return {
+            "task": each.key.task,
+            "message_id": each.key.message_id,
+            "body_hash": each.body_hash,
+            "status": status,
+            "holder": self._worker,
+            "attempt": each.delivery.message.attempt,
+        }
+
+    async def _claim_known(
+        self,
+        connection: AsyncConnection,
+        known: Sequence[Assignment],
+        status: Status,
+        *,
+        alone: bool,
+        mine: set[Key] | frozenset[Key],
+    ) -> dict[Key, Verdict]:
+        rows = await _remembered(connection, [each.key for each in known])
+        verdicts: dict[Key, Verdict] = {}
+        for each in known:
+            row = rows[each.key]
+            idle = row.holder == self._worker and (each.key in mine or each.key not in self._working_on)
+            verdicts[each.key] = judge(row, each.body_hash, each.task.guarantee, is_mine=idle, alone=alone)
+        taken_over = [each for each in known if verdicts[each.key] in TAKES_OVER]
+        if taken_over:
+            again = [self._row(each, status) | _starts(each, rows[each.key]) for each in taken_over]
+            await connection.execute(_starting_again(), again)
+        return verdicts
+
+    def _finishing(self) -> Any:
+        return (
+            update(InboxMessage)
+            .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
+            .where(InboxMessage.holder == self._worker)
+            .values(status=bindparam("status"), error=bindparam("error"), finished_at=func.current_timestamp())
+        )
+
+
+async def _remembered(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, Remembered]:
+    statement = (
+        select(InboxMessage, WorkerRow.seen_at, func.current_timestamp(type_=WorkerRow.seen_at.type).label("now"))
+        .join(WorkerRow, WorkerRow.id == InboxMessage.holder, isouter=True)
+        .where(KEY.in_([(key.task, key.message_id) for key in keys]))
+        .order_by(InboxMessage.task, InboxMessage.message_id)
+        .with_for_update(of=InboxMessage)
+    )
+    return {
+        Key(row.task, row.message_id): Remembered(
+            row.body_hash, Status(row.status), row.holder, row.starts, row.seen_at, row.now
+        )
+        for row in await connection.execute(statement)
+    }
+
+
+def _starting_again() -> Any:
+    return (
+        update(InboxMessage)
+        .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
+        .values(
+            status=bindparam("status"),
+            holder=bindparam("holder"),
+            starts=bindparam("starts"),
+            attempt=bindparam("attempt"),
+            started_at=func.current_timestamp(),
+        )
+    )
+
+
+def _starts(each: Assignment, row: Remembered) -> dict[str, Any]:
+    return {"starts": row.next_starts, "key_task": each.key.task, "key_id": each.key.message_id}
+
+
+def _finish_row(finish: Finish) -> dict[str, Any]:
+    return {
+        "key_task": finish.key.task,
+        "key_id": finish.key.message_id,
+        "status": finish.status,
+        "error": finish.error,
+    }
+
+
+def _in_lock_order(each: Assignment) -> tuple[str, str]:
+    """Two workers that want the same rows lock them in the same order, so neither waits for the other forever."""
+    return each.key.task, each.key.message_id
+
+
+def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> list[Verdict]:
+    """Give each key's verdict to the first that asked for it; its twins in the same batch find it held."""
+    answers = []
+    for each in wanted:
+        answers.append(verdicts[each.key])
+        if verdicts[each.key] in TAKES_OVER:
+            verdicts[each.key] = Verdict.HELD
+    return answers
+
+
+def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> list[Key]:
+    return [each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER]

@@ -1,0 +1,16 @@
+"""What Alembic runs: our migrations, over the connection it was given."""
+
+from alembic import context
+
+from consumer_service.migrations import VERSION_TABLE
+from consumer_service.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
+    render_as_batch=True,
+    include_name=lambda name, kind, _parents: kind != "table" or name in Base.metadata.tables,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,42 @@
+"""The queues and bindings that a set of tasks needs, derived from the tasks and never typed twice."""
+
+from collections.abc import Iterable, Mapping
+
+from consumer_service.dispatch import AnyTask
+from shared.commands import Command
+from shared.topology import DOMAIN_TASKS, Binding, Queue, Topology, exchange_for
+
+
+def queue_name(family: str) -> str:
+    """Return the queue of a task family: `mail` is served from `consumer.mail`."""
+    return f"consumer.{family}"
+
+
+def topology_of(tasks: Iterable[type[AnyTask]]) -> Topology:
+    """Return one queue per family, bound to what its tasks take and to every command addressed to the family.
+
+    Raises ValueError for a task that takes a command addressed to another family: it would never get one.
+    """
+    return Topology(tuple(_queue(family, members) for family, members in by_family(tasks).items()))
+
+
+def by_family(tasks: Iterable[type[AnyTask]]) -> Mapping[str, list[type[AnyTask]]]:
+    """Group tasks by family, families in the order in which they first appear."""
+    families: dict[str, list[type[AnyTask]]] = {}
+    for task in tasks:
+        families.setdefault(task.queue, []).append(task)
+    return families
+
+
+def _queue(family: str, tasks: Iterable[type[AnyTask]]) -> Queue:
+    events = tuple(binding for task in tasks if (binding := _binding(family, task)) is not None)
+    return Queue(queue_name(family), (*events, Binding(DOMAIN_TASKS, f"{family}.#")))
+
+
+def _binding(family: str, task: type[AnyTask]) -> Binding | None:
+    wire_type = task.takes.wire_type
+    if not issubclass(task.takes, Command):
+        return Binding(exchange_for(task.takes), wire_type)
+    if wire_type.partition(".")[0] != family:
+        raise ValueError(f"{task.__name__} is in family {family!r} but takes the command {wire_type!r}")
+    return None

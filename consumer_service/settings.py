@@ -1,0 +1,119 @@
+"""Every knob of the consumer service, read once at the door and frozen."""
+
+import os
+import sys
+from datetime import timedelta
+from math import ceil
+from typing import Any, Literal, NoReturn, Self
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TIDINGS_"
+ACK_MARGIN_SECONDS = 60
+"""RabbitMQ looks for overdue acks once a minute."""
+
+NEEDED_BY = {
+    "mail": ("mail_url", "mail_from", "link_secret", "link_base_url"),
+    "notification": ("webhook_url", "webhook_secret"),
+}
+"""Settings that only the tasks of a family need; a worker for other queues need not hold their secrets."""
+
+
+class Settings(BaseSettings):
+    """Settings of one worker process. Values that are or hold secrets never show in a representation or an error."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    broker_url: str = Field(repr=False)
+    database_url: str = Field(repr=False)
+    apply_topology: bool = False
+    concurrency: int = Field(default=8, ge=1, le=1000)
+    prefetch: int | None = Field(default=None, ge=1, le=65535)
+    ack_timeout_seconds: int = Field(default=1800, ge=120)
+    drain_seconds: float = Field(default=30.0, ge=0)
+    inbox_retention_days: int = Field(default=30, ge=1)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8001, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    mail_url: str | None = Field(default=None, repr=False)
+    mail_from: str | None = None
+    link_secret: SecretStr | None = Field(default=None, min_length=32)
+    link_base_url: str | None = None
+    webhook_url: str | None = Field(default=None, repr=False)
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_can_be_trusted(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"amqp", "amqps", "memory"}:
+            raise ValueError("the URL must start with amqp:// or amqps://")
+        if "no_verify_ssl" in parse_qs(parts.query, keep_blank_values=True):
+            raise ValueError("no_verify_ssl would accept any certificate; trust the broker's CA with ?cafile= instead")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_supported(cls, url: str) -> str:
+        if urlsplit(url).scheme.partition("+")[0] not in {"postgresql", "sqlite"}:
+            raise ValueError("the URL must start with postgresql:// or sqlite:///")
+        return url
+
+    @model_validator(mode="after")
+    def _prefetch_feeds_every_worker(self) -> Self:
+        if self.prefetch is not None and self.prefetch < self.concurrency:
+            raise ValueError(f"{PREFIX}PREFETCH must be at least {PREFIX}CONCURRENCY, or workers will idle")
+        return self
+
+    def prefetch_for(self, longest_task: timedelta) -> int:
+        """Return how many deliveries to hold, so that the last of them is acked before the broker's ack timeout.
+
+        Raises ValueError, with the arithmetic, when the wished prefetch cannot meet it.
+        """
+        task_seconds = longest_task.total_seconds()
+        rounds = int((self.ack_timeout_seconds - ACK_MARGIN_SECONDS) // task_seconds)
+        wished = self.prefetch or max(4 * self.concurrency, 100)
+        if self.prefetch is None:
+            wished = max(min(wished, rounds * self.concurrency), self.concurrency)
+        if ceil(wished / self.concurrency) > rounds:
+            raise ValueError(
+                f"{PREFIX}PREFETCH: {wished} deliveries, {self.concurrency} at a time, {task_seconds:g} s each, may "
+                f"take {ceil(wished / self.concurrency) * task_seconds:g} s, and the broker takes them back after "
+                f"{PREFIX}ACK_TIMEOUT_SECONDS={self.ack_timeout_seconds}; lower the one or raise the other"
+            )
+        return wished
+
+    def missing_for(self, families: tuple[str, ...]) -> list[str]:
+        """Return one line for each setting that these families need and that is not there."""
+        return [
+            f"{PREFIX}{name.upper()} is not set: the {family} queue needs it"
+            for family in families
+            for name in NEEDED_BY.get(family, ())
+            if getattr(self, name) is None
+        ]
+
+
+def load_settings() -> Settings:
+    """Read the environment, and `TIDINGS_SECRETS_DIR` for mounted secrets. Exits with code 2, one line per mistake."""
+    try:
+        return Settings(_secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"))
+    except ValidationError as error:
+        refuse([_line(problem) for problem in error.errors(include_url=False, include_input=False)])
+
+
+def refuse(lines: list[str]) -> NoReturn:
+    """Say on stderr what is wrong, and exit with code 2."""
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.exit(2)
+
+
+def _line(problem: Any) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return text
+    name = f"{PREFIX}{str(problem['loc'][0]).upper()}"
+    return f"{name} is not set" if problem["type"] == "missing" else f"{name}: {text}"
