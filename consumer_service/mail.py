@@ -64,9 +64,9 @@ class Mail:
         message["To"] = self.recipient
         message["Subject"] = _checked("Subject", self.subject)
         message["Auto-Submitted"] = "auto-generated"  # So that no out-of-office reply answers (RFC 3834).
-        message["Content-Language"] = _checked("Content-Language", self.locale)
         message.set_content(self.text)
         message.add_alternative(self.html, subtype="html")
+        message["Content-Language"] = _checked("Content-Language", self.locale)  # Not above: it would move into a part.
         return message
 
 

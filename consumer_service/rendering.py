@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 FALLBACK = "en"
 SUBJECT = re.compile(r"mail/(?P<name>[a-z][a-z0-9_]*)/(?P<locale>[a-z0-9-]+)/subject\.txt\.j2")
 
-NOT_A_NAME = re.compile(r"[/\\:@<>\u202a-\u202e\u2066-\u2069]|[.\u3002\uff0e\uff61]\w{2}")
+NOT_A_NAME = re.compile(r"[/\\:@<>\u202a-\u202e\u2066-\u2069]|[.\u3002\uff0e\uff61]\w{2}|www\.", re.IGNORECASE)
 """What a mail program would make a link of, or what would turn the text around it."""
 
 LONGEST_NAME = 60

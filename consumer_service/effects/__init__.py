@@ -1,0 +1,1 @@
+"""What tasks do to the outside, one outside system per file. Each turns its library's errors into our two failures."""

@@ -1,0 +1,1 @@
+"""What this service does, one task per file. A task knows its effects and no other task."""

@@ -1,0 +1,21 @@
+import pytest
+from pydantic import ValidationError
+
+from shared.commands import COMMANDS, SendMail
+
+
+def test_every_command_is_addressed_to_a_family():
+    assert [command.wire_type for command in COMMANDS] == ["mail.send"]
+
+
+def test_mails_to_one_address_keep_their_order_without_showing_the_address():
+    lower, upper = SendMail(to="ann@example.org"), SendMail(to="Ann@Example.org")
+
+    assert lower.subject == upper.subject
+    assert "ann" not in lower.subject
+
+
+@pytest.mark.parametrize("template", ["../secrets", "Welcome", "a b", ""])
+def test_a_template_name_that_is_no_plain_word_is_refused(template):
+    with pytest.raises(ValidationError, match="template"):
+        SendMail(to="ann@example.org", template=template)
