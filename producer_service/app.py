@@ -1,0 +1,139 @@
+"""The composition root: settings and a transport become a running producer. Everything opened here is closed here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from producer_service.backoff import Backoff
+from producer_service.claims import Claims
+from producer_service.database import open_engine
+from producer_service.edge import Bounded, Correlated, Observed
+from producer_service.health import Checks, build_health
+from producer_service.metrics import Metrics
+from producer_service.outbox import Outbox
+from producer_service.passwords import Passwords, argon2id
+from producer_service.problems import install
+from producer_service.relay import Pace, Relay, wait_first_of
+from producer_service.routes import build_routes
+from producer_service.service import Accounts
+from producer_service.settings import Settings
+from producer_service.unit_of_work import Travel, UnitOfWork
+from shared.transport import Transport
+
+RELAY_STOP_SECONDS = 30.0
+"""Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
+
+RESTART = Backoff(first=1.0, most=30.0, least=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every process of the producer is made of."""
+
+    settings: Settings
+    engine: AsyncEngine
+    outbox: Outbox
+    metrics: Metrics
+    wake: asyncio.Event
+    stopping: asyncio.Event
+
+
+@asynccontextmanager
+async def producer(
+    settings: Settings, transport: Transport, *, stopping: asyncio.Event | None = None
+) -> AsyncIterator[FastAPI]:
+    """Open the API, with a relay if the settings say so; the caller serves it, and leaves once it no longer does.
+
+    Needs neither broker nor database to open. `stopping` makes it unready; leaving stops the relay after its batch.
+    """
+    async with _open(settings, stopping or asyncio.Event()) as parts, AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(_relaying(parts, transport)) if settings.relay_in_api else None
+        yield _api(parts, relay)
+
+
+@asynccontextmanager
+async def relay_alone(
+    settings: Settings, transport: Transport, *, stopping: asyncio.Event | None = None
+) -> AsyncIterator[FastAPI]:
+    """Open a relay without the API; the app has its health and metrics only."""
+    async with _open(settings, stopping or asyncio.Event()) as parts, _relaying(parts, transport) as relay:
+        yield _app(parts, relay)
+
+
+@asynccontextmanager
+async def _open(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[_Parts]:
+    engine = open_engine(settings.database_url.get_secret_value())
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    try:
+        yield _Parts(settings, engine, Outbox(engine), Metrics(registry), asyncio.Event(), stopping)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]:
+    async with transport.publisher() as publisher:
+        relay = Relay(
+            outbox=parts.outbox,
+            claims=Claims(parts.engine),
+            publisher=publisher,
+            metrics=parts.metrics,
+            wake=parts.wake,
+            retention=timedelta(days=parts.settings.outbox_retention_days),
+            pace=Pace(batch_size=parts.settings.relay_batch_size),
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(keep_running(relay, stop))
+        try:
+            yield relay
+        finally:
+            stop.set()
+            await asyncio.wait({running}, timeout=RELAY_STOP_SECONDS)
+            running.cancel()
+
+
+async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = RESTART) -> None:
+    """Run the relay until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
+    crashes = 0
+    while not stop.is_set():
+        (ended,) = await asyncio.gather(relay.run(stop), return_exceptions=True)
+        if ended is not None:
+            crashes += 1
+            structlog.get_logger().error("relay.crashed", crashes=crashes, exc_info=ended)
+            await wait_first_of([stop], within=restart.ceiling(crashes))
+
+
+def _api(parts: _Parts, relay: Relay | None) -> FastAPI:
+    sessions = async_sessionmaker(parts.engine, expire_on_commit=False)
+
+    def unit_of_work(travel: Travel) -> UnitOfWork:
+        source = parts.settings.event_source
+        return UnitOfWork(sessions=sessions, source=source, travel=travel, committed=parts.wake.set)
+
+    passwords = Passwords(hasher=argon2id(), at_once=parts.settings.password_hashes_at_once)
+    accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
+    app = _app(parts, relay)
+    app.include_router(build_routes(accounts=accounts, outbox=parts.outbox))
+    return app
+
+
+def _app(parts: _Parts, relay: Relay | None) -> FastAPI:
+    """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
+    docs = "/docs" if parts.settings.api_docs else None
+    app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
+    install(app)
+    checks = Checks(engine=parts.engine, relay=relay, stopping=parts.stopping)
+    app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))
+    # The last one added is the first to see a request.
+    app.add_middleware(Bounded, largest=parts.settings.max_body_bytes)
+    app.add_middleware(Observed, metrics=parts.metrics)
+    app.add_middleware(Correlated)
+    return app

@@ -1,0 +1,190 @@
+"""Which outbox rows may be published now, and what became of them. All SQL of the relay's main path is here.
+
+On PostgreSQL a claim holds its rows' locks in one transaction until they are marked, so several relays share the
+work: others skip those rows. A relay that freezes is fenced off by the server, which ends a transaction that idles
+too long: the locks are free again, and the late mark fails. SQLite has no row locks: there must be one relay, and
+since its driver begins a transaction at the first write, nobody is kept waiting while the relay publishes.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Integer,
+    Select,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import aliased
+
+from producer_service.clock import FromNow, now
+from producer_service.models import OutboxRow, Status
+from producer_service.verdicts import Parked, Postponed, Published, Verdict
+
+OUTBOX = cast("Table", OutboxRow.__table__)
+
+IN_INDEX_ORDER = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true), "
+    "set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true), "
+    "set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
+    "set_config('enable_mergejoin', 'off', true)"
+)
+"""For the claim's transaction only. An outbox swings between nothing and millions of rows faster than its statistics
+are gathered, and with stale ones PostgreSQL sorts the whole backlog for every claim (measured: 2 s, not 4 ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRow:
+    """What the relay needs of a row to publish it."""
+
+    position: int
+    id: str
+    aggregateid: str
+    type: str
+    exchange: str
+    payload: bytes
+    source: str
+    correlationid: str
+    time: datetime
+    attempts: int
+
+
+class Claim:
+    """Rows that this relay may publish now, in the order of recording, for as long as the claim is open."""
+
+    def __init__(self, found: Sequence[Any], asked: int, connection: AsyncConnection) -> None:
+        """Leave out rows that must wait for an earlier one of their aggregate, which is not in this claim."""
+        found = sorted(found, key=lambda row: row.position)
+        self.rows = [ClaimedRow(*row[:-1]) for row in found if row.stranger is None or row.position < row.stranger]
+        self.last: int = found[-1].position if found else 0
+        """The position of the last row looked at; 0 when there was none."""
+        self.full = len(found) == asked
+        """Whether as many rows were found as were asked for, so that there may be more."""
+        self._connection = connection
+
+    async def mark(self, verdicts: Sequence[Verdict]) -> None:
+        """Write down what became of rows of this claim; it counts once the claim has ended without an error."""
+        published = [verdict.position for verdict in verdicts if isinstance(verdict, Published)]
+        parked = [_parameters(verdict) for verdict in verdicts if isinstance(verdict, Parked)]
+        postponed = [_parameters(verdict) for verdict in verdicts if isinstance(verdict, Postponed)]
+        if published:
+            await self._connection.execute(_publish(), {"these": published})
+        if parked:
+            await self._connection.execute(_park(), parked)
+        if postponed:
+            await self._connection.execute(_postpone(), postponed)
+
+
+class Claims:
+    """Opens claims on one outbox."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Use one connection of this engine's pool while a claim is open."""
+        self._engine = engine
+        self._search = _search()
+
+    @asynccontextmanager
+    async def open(self, most: int, *, after: int = 0) -> AsyncIterator[Claim]:
+        """Claim up to `most` pending rows beyond position `after`. Marks commit when the context is left.
+
+        A row is left out while an earlier row of its aggregate is parked, postponed, or in another relay's claim.
+        Leaving by an exception forgets the marks.
+        """
+        async with self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                await connection.execute(IN_INDEX_ORDER)
+            found = (await connection.execute(self._search, {"most": most, "after": after})).all()
+            yield Claim(found, most, connection)
+
+
+def _is(column: Any, status: Status) -> ColumnElement[bool]:
+    """Compare with a written-out constant: a partial index is used only where the planner can see the value."""
+    return column == literal_column(f"'{status}'", Text)  # type: ignore[no-any-return]
+
+
+def _search() -> Select[Any]:
+    """Lock claimable rows; beside each stands the first unpublished row of its aggregate that we could not lock.
+
+    One statement sees one snapshot: rows of an aggregate that were committed one after another are seen as a
+    beginning of that line, never with a gap.
+    """
+    claimed, other = _claimable().cte("claimed"), aliased(OutboxRow)
+    strangers = (
+        select(other.aggregateid, func.min(other.position).label("stranger"))
+        .where(
+            or_(_is(other.status, Status.PENDING), _is(other.status, Status.PARKED)),
+            other.aggregateid.in_(select(claimed.c.aggregateid)),
+            other.position < select(func.max(claimed.c.position)).scalar_subquery(),
+            other.position.not_in(select(claimed.c.position)),
+        )
+        .group_by(other.aggregateid)
+        .subquery()
+    )
+    return select(claimed, strangers.c.stranger).outerjoin(strangers, strangers.c.aggregateid == claimed.c.aggregateid)
+
+
+def _claimable() -> Select[Any]:
+    """Select rows that nothing we can see holds back, in the order of recording, and lock them."""
+    row, held = aliased(OutboxRow), aliased(OutboxRow)
+    holds_back = or_(_is(held.status, Status.PARKED), and_(_is(held.status, Status.PENDING), held.available_at > now()))
+    earlier = select(held.position).where(held.aggregateid == row.aggregateid, held.position < row.position, holds_back)
+    return (
+        select(*(getattr(row, name) for name in ClaimedRow.__slots__))
+        .where(
+            _is(row.status, Status.PENDING),
+            row.position > bindparam("after", type_=BigInteger),
+            or_(row.available_at.is_(None), row.available_at <= now()),
+            # OFFSET 0 keeps PostgreSQL from turning this into a join, which it would plan by stale statistics.
+            ~exists(earlier.offset(literal_column("0"))),
+        )
+        .order_by(row.position)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(of=row, skip_locked=True)
+    )
+
+
+def _publish() -> Update:
+    these = OUTBOX.c.position.in_(bindparam("these", expanding=True))
+    return _mark(these, status=Status.PUBLISHED, published_at=now(), available_at=None, last_error=None)
+
+
+def _park() -> Update:
+    reason, error = bindparam("the_reason", type_=Text), bindparam("the_error", type_=Text)
+    return _mark(_this(), status=Status.PARKED, available_at=None, parked_reason=reason, last_error=error)
+
+
+def _postpone() -> Update:
+    delay, error = bindparam("the_delay", type_=Float), bindparam("the_error", type_=Text)
+    return _mark(_this(), available_at=FromNow(delay), last_error=error)
+
+
+def _this() -> ColumnElement[bool]:
+    return OUTBOX.c.position == bindparam("the_position")
+
+
+def _parameters(verdict: Parked | Postponed) -> dict[str, Any]:
+    """Name them unlike the columns; SQLAlchemy would set a column that is named among the parameters."""
+    return {f"the_{name}": value for name, value in asdict(verdict).items()}
+
+
+def _mark(rows: ColumnElement[bool], **values: Any) -> Update:
+    """Mark rows that are still pending. On SQLite, and only there, somebody else may have marked them meanwhile."""
+    still_pending = _is(OUTBOX.c.status, Status.PENDING)
+    return update(OUTBOX).where(rows, still_pending).values(attempts=OUTBOX.c.attempts + 1, **values)

@@ -1,0 +1,91 @@
+"""How the producer reaches its database: PostgreSQL by asyncpg, SQLite by aiosqlite, and never without a deadline."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+DATABASE_ERRORS = (SQLAlchemyError, OSError)
+"""What a statement may raise when the database is at fault. A TimeoutError is an OSError."""
+
+SQLITE_BUSY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long the database may take, in seconds. The server keeps the last three, even for a client that froze."""
+
+    connect: float = 5
+    pool: float = 5
+    statement: float = 10
+    lock: float = 5
+    idle_in_transaction: float = 30
+
+    def for_the_server(self) -> dict[str, str]:
+        """Return them as PostgreSQL's settings, in milliseconds."""
+        return {
+            "statement_timeout": str(int(self.statement * 1000)),
+            "lock_timeout": str(int(self.lock * 1000)),
+            "idle_in_transaction_session_timeout": str(int(self.idle_in_transaction * 1000)),
+        }
+
+
+PATIENT = Deadlines(statement=3600, idle_in_transaction=3600)
+"""For migrations: a table may take long to rewrite. Locks must still come soon, or everyone queues behind us."""
+
+
+def open_engine(url: str, *, deadlines: Deadlines | None = None, name: str = "tidings producer") -> AsyncEngine:
+    """Return an engine for `postgresql://` or `sqlite:///file`. Opens no connection yet.
+
+    A PostgreSQL URL goes to asyncpg as it is, so everything that libpq URLs can say about TLS and hosts works.
+    Raises ValueError for anything else, and for a SQLite database in memory, which every connection would have
+    to itself.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "postgresql":
+        return _postgresql(url, deadlines or Deadlines(), name)
+    if scheme == "sqlite" and make_url(url).database not in {None, "", ":memory:"}:
+        return _sqlite(url, deadlines or Deadlines())
+    raise ValueError(f"database URL scheme {scheme!r} is not postgresql:// or sqlite:///file")
+
+
+def _postgresql(url: str, deadlines: Deadlines, name: str) -> AsyncEngine:
+    import asyncpg  # type: ignore[import-untyped]
+
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            url,
+            timeout=deadlines.connect,
+            command_timeout=deadlines.statement + deadlines.lock,
+            server_settings={"application_name": name, **deadlines.for_the_server()},
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=10,
+        max_overflow=5,
+        pool_timeout=deadlines.pool,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+def _sqlite(url: str, deadlines: Deadlines) -> AsyncEngine:
+    engine = create_async_engine(
+        make_url(url).set(drivername="sqlite+aiosqlite"), pool_timeout=deadlines.pool, hide_parameters=True
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Let readers and the writer work side by side, and a second writer wait for its turn."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

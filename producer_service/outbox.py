@@ -1,0 +1,129 @@
+"""The outbox: what must reach the broker, because it was committed with the business change it announces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, Delete, Update, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from producer_service.clock import FromNow, now
+from producer_service.models import OutboxRow, Status
+from shared.contracts import Contract
+from shared.envelope import Envelope, encode
+from shared.errors import OversizedMessage
+from shared.topology import exchange_for
+from shared.transport import LARGEST_BODY
+
+PURGED_AT_ONCE = 1000
+"""Rows. Few enough for one short transaction."""
+
+
+def record(session: AsyncSession, envelope: Envelope[Contract]) -> None:
+    """Add an envelope to the session's transaction; it is published if, and only if, that transaction commits.
+
+    Works in any session on this database. Raises OversizedMessage for what no reader would accept.
+    """
+    payload = encode(envelope)
+    if len(payload) > LARGEST_BODY:
+        raise OversizedMessage(f"{envelope.type}: {len(payload)} bytes, the limit is {LARGEST_BODY}")
+    session.add(
+        OutboxRow(
+            id=envelope.id,
+            aggregatetype=envelope.type.partition(".")[0],
+            aggregateid=envelope.subject,
+            type=envelope.type,
+            payload=payload,
+            exchange=exchange_for(type(envelope.data)).name,
+            source=envelope.source,
+            correlationid=envelope.correlation_id,
+            time=envelope.time,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one message has come."""
+
+    id: str
+    status: str
+    attempts: int
+    last_error: str | None
+    recorded_at: datetime
+    published_at: datetime | None
+    parked_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the outbox holds back: counts of rows, and how long the oldest pending row has waited, in seconds."""
+
+    pending: int
+    parked: int
+    oldest_seconds: float
+
+
+class Outbox:
+    """Asks and tends the outbox. Every call is one short transaction of its own."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Use this engine's pool."""
+        self._engine = engine
+
+    async def stands(self, event_id: str) -> Standing | None:
+        """Return how far a message has come, or None if it was never recorded or is purged."""
+        columns = [getattr(OutboxRow, name) for name in Standing.__slots__]
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(*columns).where(OutboxRow.id == event_id))).one_or_none()
+        return None if row is None else Standing(*row)
+
+    async def backlog(self) -> Backlog:
+        """Count what is pending and parked. Takes about 0.1 s per million rows."""
+        pending, parked = OutboxRow.status == Status.PENDING, OutboxRow.status == Status.PARKED
+        oldest = select(OutboxRow.recorded_at, now()).where(pending).order_by(OutboxRow.position).limit(1)
+        async with self._engine.connect() as connection:
+            waiting = (await connection.execute(select(func.count()).where(pending))).scalar_one()
+            held = (await connection.execute(select(func.count()).where(parked))).scalar_one()
+            first = (await connection.execute(oldest)).one_or_none()
+        return Backlog(waiting, held, (first[1] - first[0]).total_seconds() if first else 0.0)
+
+    async def purge_published(self, older_than: timedelta, most: int = PURGED_AT_ONCE) -> int:
+        """Delete at most `most` rows that were published longer ago than this, oldest first; return how many.
+
+        Never touches a pending or parked row, and never waits for a row that somebody else has locked.
+        """
+        return await self._change(_purge(older_than.total_seconds(), most))
+
+    async def release_parked(self, event_id: str | None = None) -> int:
+        """Let one parked row, or all of them, be published again at once; return how many were parked.
+
+        For an operator who has removed the reason: bound the missing queue, or granted the missing permission.
+        """
+        return await self._change(_release(event_id))
+
+    async def _change(self, statement: Update | Delete) -> int:
+        async with self._engine.begin() as connection:
+            result: CursorResult[Any] = await connection.execute(statement)
+        return result.rowcount
+
+
+def _purge(seconds: float, most: int) -> Delete:
+    old = (
+        select(OutboxRow.position)
+        .where(OutboxRow.status == Status.PUBLISHED, OutboxRow.published_at < FromNow(-seconds))
+        .order_by(OutboxRow.published_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return delete(OutboxRow).where(OutboxRow.position.in_(old))
+
+
+def _release(event_id: str | None) -> Update:
+    chosen: Sequence[Any] = [] if event_id is None else [OutboxRow.id == event_id]
+    return (
+        update(OutboxRow)
+        .where(OutboxRow.status == Status.PARKED, *chosen)
+        .values(status=Status.PENDING, parked_reason=None, available_at=None)
+    )

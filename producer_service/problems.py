@@ -1,0 +1,157 @@
+"""Everything that can go wrong over HTTP, as RFC 9457 problem details. No problem repeats input or shows a stack."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producer_service.passwords import Overloaded
+from producer_service.trouble import describe
+
+RETRY_AFTER_SECONDS = 5
+OUR_MISTAKES = (ProgrammingError, IntegrityError, DataError, NotSupportedError)
+OUR_SQLSTATES = {"0A", "22", "23", "42"}
+"""PostgreSQL's classes of errors for unsupported features, data, constraints, and syntax or access rules."""
+
+UNDEFINED_TABLE = "42P01"
+"""Not ours: the database has not been migrated yet."""
+
+MOST_ERRORS = 20
+LONGEST_POINTER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem. Its `type` is a page of this service, which says what the title means."""
+
+    status: int
+    slug: str
+    title: str
+    meaning: str
+
+    @property
+    def type(self) -> str:
+        """The problem's type, as a reference relative to the service."""
+        return f"/problems/{self.slug}"
+
+
+MALFORMED = Kind(400, "malformed", "The body is not JSON", "Send one JSON object in UTF-8.")
+NOT_FOUND = Kind(404, "not-found", "There is nothing here", "The path is unknown, or its resource is gone.")
+METHOD = Kind(405, "method-not-allowed", "This method is not allowed here", "See the Allow header.")
+SLOW = Kind(408, "too-slow", "The body did not arrive in time", "Send the whole body without long pauses.")
+TOO_LARGE = Kind(413, "too-large", "The body is too large", "Send less; the limit is a setting of the service.")
+NOT_JSON = Kind(415, "not-json", "The body is not declared as JSON", "Send Content-Type: application/json.")
+INVALID = Kind(422, "invalid", "The request is not valid", "Each entry of `errors` points at a field of the body.")
+INTERNAL = Kind(500, "internal", "The service has failed", "A fault of the service; its log has the details.")
+BUSY = Kind(503, "busy", "The service is busy", "Nothing was done. Try again after the seconds in Retry-After.")
+NO_DATABASE = Kind(
+    503,
+    "database-unavailable",
+    "The database is unavailable",
+    "The request may or may not have been carried out. Trying again after the seconds in Retry-After is safe.",
+)
+KINDS = (MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE)
+
+MEDIA_TYPE = "application/problem+json"
+IN_OPENAPI: Mapping[int | str, dict[str, Any]] = {
+    kind.status: {"description": kind.title, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}} for kind in KINDS
+}
+
+
+class Problem(HTTPException):
+    """Raised by whatever meets a problem of a known kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        """Answer with this kind."""
+        super().__init__(kind.status, kind.title)
+        self.kind = kind
+
+
+def answer(kind: Kind, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+    """Return the response for a problem, with further members of its own."""
+    body = {"type": kind.type, "title": kind.title, "status": kind.status, **members}
+    return JSONResponse(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make an app answer every error with a problem, and serve what the problems' types mean."""
+    handlers: list[tuple[type[Exception], Any]] = [
+        (RequestValidationError, _invalid),
+        (HTTPException, _http),
+        (Overloaded, _busy),
+        (PoolTimeout, _no_database),
+        (OSError, _no_database),
+        (DBAPIError, _database),
+        (Exception, _last_resort),
+    ]
+    for error, handler in handlers:
+        app.add_exception_handler(error, handler)
+    app.add_api_route("/problems/{slug}", _explain, methods=["GET"], include_in_schema=False)
+
+
+async def _explain(slug: str) -> dict[str, Any]:
+    for kind in KINDS:
+        if kind.slug == slug:
+            return {"type": kind.type, "title": kind.title, "status": kind.status, "meaning": kind.meaning}
+    raise Problem(NOT_FOUND)
+
+
+async def _http(_request: Request, error: HTTPException) -> Response:
+    known = error.kind if isinstance(error, Problem) else _by_status(error.status_code)
+    return answer(known, headers=error.headers)
+
+
+def _by_status(status: int) -> Kind:
+    for kind in KINDS:
+        if kind.status == status:
+            return kind
+    return Kind(status, f"http-{status}", "The request was refused", "")
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    found = error.errors()
+    if any(entry["type"] == "json_invalid" for entry in found):
+        return answer(MALFORMED)
+    return answer(INVALID, errors=[_located(entry["loc"], entry["msg"]) for entry in found[:MOST_ERRORS]])
+
+
+def _located(location: Sequence[int | str], message: str) -> dict[str, str]:
+    """Point into the body by a JSON pointer (RFC 6901)."""
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in location[1:]]
+    return {"pointer": "".join(f"/{step}" for step in steps)[:LONGEST_POINTER], "detail": message}
+
+
+async def _busy(_request: Request, _error: Exception) -> Response:
+    return answer(BUSY, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _no_database(_request: Request, error: Exception) -> Response:
+    structlog.get_logger().error("http.database_unavailable", error=describe(error))
+    return answer(NO_DATABASE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _database(request: Request, error: DBAPIError) -> Response:
+    """Tell the database's absence (try again) from a statement of ours that it will never accept."""
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    is_ours = sqlstate != UNDEFINED_TABLE and (isinstance(error, OUR_MISTAKES) or sqlstate[:2] in OUR_SQLSTATES)
+    return await (_internal if is_ours else _no_database)(request, error)
+
+
+async def _internal(_request: Request, error: Exception) -> Response:
+    structlog.get_logger().error("http.failed", error=describe(error), exc_info=error)
+    return answer(INTERNAL)
+
+
+async def _last_resort(request: Request, _error: Exception) -> Response:
+    """Answer for what nobody foresaw; the server logs the stack. The middleware that names the request is gone."""
+    correlation_id = getattr(request.state, "correlation_id", None)
+    return answer(INTERNAL, headers={"X-Correlation-ID": correlation_id} if correlation_id else None)

@@ -1,0 +1,97 @@
+"""What comes in and goes out over HTTP. Messages about what is wrong never repeat what was sent."""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from producer_service.outbox import Standing
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
+LONGEST_EMAIL = 254
+ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
+"""RFC 2047: decoded by a mail library, it may turn into a line break and a header of the sender's choice."""
+
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's controls, halves of characters, and separators of lines and paragraphs."""
+
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Controls that make text run backwards, and so look like another text."""
+
+
+def _email(value: str) -> str:
+    try:
+        address = validate_email(value, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise PydanticCustomError("email", "is not an e-mail address") from None
+    if len(address) > LONGEST_EMAIL:
+        raise PydanticCustomError("email", "is longer than an e-mail address may be")
+    return address
+
+
+def _line(value: str) -> str:
+    if any(unicodedata.category(character) in UNPRINTABLE for character in value) or TURNING.search(value):
+        raise PydanticCustomError("line", "holds a control character")
+    if ENCODED_WORD.search(value):
+        raise PydanticCustomError("line", "holds an encoded word (RFC 2047)")
+    return value
+
+
+def _password(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
+        raise PydanticCustomError("password", "must have 8 to 128 characters")
+    if any(unicodedata.category(character) == "Cs" for character in text):
+        raise PydanticCustomError("password", "holds half a character")
+    return value
+
+
+Email = Annotated[str, AfterValidator(_email), Field(json_schema_extra={"format": "email", "maxLength": LONGEST_EMAIL})]
+Line = Annotated[str, Field(max_length=200), AfterValidator(_line)]
+Password = Annotated[
+    SecretStr,
+    AfterValidator(_password),
+    Field(json_schema_extra={"minLength": SHORTEST_PASSWORD, "maxLength": LONGEST_PASSWORD}),
+]
+
+
+class Registration(BaseModel):
+    """A wish for an account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    email: Email
+    password: Password
+    name: Line = ""
+    locale: str = Field(default="en", max_length=35, pattern=r"^[A-Za-z0-9-]+$")
+
+
+class Accepted(BaseModel):
+    """The wish is committed. The same for an address that was known already."""
+
+    status: Literal["accepted"] = "accepted"
+    event_id: str
+
+
+class EventStatus(BaseModel):
+    """How far a message has come on its way to the broker. Says nothing about what the message is."""
+
+    id: str
+    status: Literal["pending", "published", "parked"]
+    attempts: int
+    last_error: str | None = Field(description="The kind of the last failure; its details are for operators.")
+    recorded_at: datetime
+    published_at: datetime | None
+    parked_reason: str | None
+
+    @classmethod
+    def of(cls, standing: Standing) -> "EventStatus":
+        """Leave out the broker's words, which may name a routing key: it tells a new address from a known one."""
+        kind = standing.last_error.partition(":")[0] if standing.last_error else None
+        return cls(
+            **{name: getattr(standing, name) for name in cls.model_fields if name != "last_error"}, last_error=kind
+        )

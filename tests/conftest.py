@@ -1,0 +1,16 @@
+"""Fixtures for every folder, and the last line of a run: which real servers it was run on."""
+
+from typing import Any
+
+import pytest
+from support.brokers import rabbitmq
+from support.databases import database_url, postgres, postgres_url, server
+from support.used import USED
+
+__all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    used = config.stash.get(USED, {})
+    names = [f"{name} {what}" for name, what in sorted(used.items())] or ["none; this was the part without servers"]
+    terminalreporter.write_line(f"real servers: {', '.join(names)}")

@@ -1,0 +1,148 @@
+"""Nouns of the producer: a migrated database, its outbox, and a relay that can be started and stopped."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from support.builders import a_user_created, an_envelope
+from support.clients import asking
+from support.publishers import RecordingPublisher
+
+from producer_service.app import producer
+from producer_service.backoff import Backoff
+from producer_service.claims import Claims
+from producer_service.database import open_engine
+from producer_service.metrics import Metrics
+from producer_service.migrations import VERSION_TABLE, newest
+from producer_service.models import Base, OutboxRow
+from producer_service.outbox import Outbox, record
+from producer_service.relay import Pace, Relay
+from producer_service.settings import Settings
+from shared.backends.memory import MemoryTransport
+
+Record = Callable[..., Awaitable[list[str]]]
+Rows = Callable[[], Awaitable[list[Any]]]
+MakeRelay = Callable[..., Relay]
+Run = Callable[[Relay], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def newest_revision() -> str:
+    return newest()
+
+
+@pytest.fixture
+async def engine(database_url: str, newest_revision: str) -> AsyncIterator[AsyncEngine]:
+    """A database as migrations leave it, made faster; `test_migrations` proves that it is the same."""
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        await connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY)"))
+        await connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES ('{newest_revision}')"))  # noqa: S608 - ours
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def outbox(engine: AsyncEngine) -> Outbox:
+    return Outbox(engine)
+
+
+@pytest.fixture
+def claims(engine: AsyncEngine) -> Claims:
+    return Claims(engine)
+
+
+@pytest.fixture
+def publisher() -> RecordingPublisher:
+    return RecordingPublisher()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def wake() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+def recorded(engine: AsyncEngine) -> Record:
+    """Commit one event for each user id given, or one for a new user, and return their ids."""
+
+    async def recorded(*user_ids: UUID) -> list[str]:
+        envelopes = [an_envelope(a_user_created(user_id=user_id)) for user_id in user_ids or (uuid4(),)]
+        async with AsyncSession(engine) as session, session.begin():
+            for envelope in envelopes:
+                record(session, envelope)
+        return [envelope.id for envelope in envelopes]
+
+    return recorded
+
+
+@pytest.fixture
+def rows(engine: AsyncEngine) -> Rows:
+    """Read all outbox rows, in the order of recording."""
+
+    async def rows() -> list[Any]:
+        async with AsyncSession(engine) as session:
+            return list((await session.scalars(select(OutboxRow).order_by(OutboxRow.position))).all())
+
+    return rows
+
+
+@pytest.fixture
+def make_relay(engine: AsyncEngine, publisher: RecordingPublisher, metrics: Metrics, wake: asyncio.Event) -> MakeRelay:
+    """Make a relay that wastes no time; `pace` changes its pace, anything else one of its parts."""
+
+    def make(pace: Mapping[str, Any] | None = None, **changes: Any) -> Relay:
+        parts: dict[str, Any] = {
+            "outbox": Outbox(engine),
+            "claims": Claims(engine),
+            "publisher": publisher,
+            "metrics": metrics,
+            "wake": wake,
+            "retention": timedelta(days=7),
+            "pace": Pace(**({"trouble": Backoff(first=0.02, most=0.02)} | dict(pace or {}))),
+        }
+        return Relay(**(parts | changes))
+
+    return make
+
+
+@pytest.fixture
+def running() -> Run:
+    @asynccontextmanager
+    async def run(relay: Relay) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(relay.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 5)
+
+    return run
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings(database_url=SecretStr(database_url), broker_url=SecretStr("memory://"), relay_in_api=False)
+
+
+@pytest.fixture
+async def client(engine: AsyncEngine, settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ARG001 - its tables
+    """Talk to the whole API, without a relay and without a socket. The database is migrated."""
+    async with producer(settings, MemoryTransport()) as app, asking(app) as client:
+        yield client

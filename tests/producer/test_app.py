@@ -1,0 +1,157 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+from support.builders import a_queue, a_topology
+from support.clients import asking
+from support.databases import on_sqlite
+from support.publishers import GatedPublisher
+from support.waiting import eventually
+
+from producer_service.app import keep_running, producer, relay_alone
+from producer_service.backoff import Backoff
+from producer_service.settings import Settings
+from shared.backends.memory import MemoryTransport
+
+ANN = {"email": "ann@example.org", "password": "correct horse"}
+
+
+class OnePublisher:
+    """A transport with a publisher that the test holds in its hands."""
+
+    def __init__(self, publisher):
+        self._publisher = publisher
+        self.closed = False
+
+    @asynccontextmanager
+    async def publisher(self):
+        try:
+            yield self._publisher
+        finally:
+            self.closed = True
+
+
+class CrashingRelay:
+    """Fails in a way that nobody foresaw, a few times; then it runs until it is stopped."""
+
+    def __init__(self, crashes):
+        self.crashes = crashes
+        self.running = False
+
+    async def run(self, stop):
+        if self.crashes:
+            self.crashes -= 1
+            raise ArithmeticError("nobody foresaw this")
+        self.running = True
+        await stop.wait()
+
+
+@pytest.fixture
+def with_relay(settings):
+    return settings.model_copy(update={"relay_in_api": True})
+
+
+async def test_a_registration_becomes_a_message_in_a_queue(engine, with_relay):  # noqa: ARG001 - its tables
+    transport = MemoryTransport()
+    await transport.apply(a_topology(a_queue("consumer.mail", "user.created")))
+
+    async with producer(with_relay, transport) as app, asking(app) as client:
+        event_id = (await client.post("/v1/users", json=ANN)).json()["event_id"]
+        async with transport.subscribe("consumer.mail", prefetch=1) as subscription:
+            (delivery,) = await asyncio.wait_for(subscription.take(1), 5)
+
+    assert delivery.message.message_id == event_id
+
+
+@on_sqlite
+async def test_its_status_follows_it_to_the_broker(engine, with_relay):  # noqa: ARG001 - its tables
+    transport = MemoryTransport()
+    await transport.apply(a_topology(a_queue("consumer.mail", "user.created")))
+
+    async with producer(with_relay, transport) as app, asking(app) as client:
+        location = (await client.post("/v1/users", json=ANN)).headers["Location"]
+
+        async def published():
+            return (await client.get(location)).json()["status"] == "published"
+
+        await eventually(published)
+
+
+@on_sqlite
+async def test_without_a_relay_of_its_own_the_api_is_ready(client):
+    response = await client.get("/readyz")
+
+    assert (response.status_code, response.json()["checks"]["relay"]["detail"]) == (200, "runs elsewhere")
+
+
+async def test_it_opens_without_a_broker_and_without_a_database():
+    nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
+    settings = Settings(database_url=nowhere, broker_url=SecretStr("memory://"))
+
+    async with producer(settings, MemoryTransport()) as app, asking(app) as client:
+        answers = [(await client.get(path)).status_code for path in ("/livez", "/readyz", "/metrics")]
+
+    assert answers == [200, 503, 200]
+
+
+@on_sqlite
+async def test_stopping_makes_it_unready_while_it_still_serves(engine, settings):  # noqa: ARG001 - its tables
+    stopping = asyncio.Event()
+
+    async with producer(settings, MemoryTransport(), stopping=stopping) as app, asking(app) as client:
+        before = (await client.get("/readyz")).status_code
+        stopping.set()
+        after = (await client.get("/readyz")).status_code
+        registered = (await client.post("/v1/users", json=ANN)).status_code
+
+    assert (before, after, registered) == (200, 503, 202)
+
+
+async def test_leaving_lets_the_relay_finish_its_batch_before_the_publisher_closes(with_relay, recorded, rows):
+    await recorded()
+    publisher = GatedPublisher()
+    transport = OnePublisher(publisher)
+
+    async with producer(with_relay, transport):
+        await publisher.entered.wait()
+        asyncio.get_running_loop().call_later(0.1, publisher.gate.set)
+
+    assert [row.status for row in await rows()] == ["published"]
+    assert transport.closed
+
+
+async def test_a_relay_alone_publishes_and_shows_its_health_but_no_api(with_relay, recorded, rows):
+    await recorded()
+    publisher = GatedPublisher()
+    publisher.gate.set()
+
+    async with relay_alone(with_relay, OnePublisher(publisher)) as app, asking(app) as client:
+        await eventually(lambda: publisher.ids)
+        answers = [(await client.get(path)).status_code for path in ("/readyz", "/metrics", "/v1/events/x")]
+
+    assert answers == [200, 200, 404]
+    assert [row.status for row in await rows()] == ["published"]
+
+
+async def test_a_relay_that_crashes_is_told_of_and_run_again():
+    relay, stop = CrashingRelay(crashes=3), asyncio.Event()
+
+    with capture_logs() as lines:
+        keeping = asyncio.create_task(keep_running(relay, stop, restart=Backoff(first=0.01, most=0.01)))
+        await eventually(lambda: relay.running)
+        stop.set()
+        await asyncio.wait_for(keeping, 5)
+
+    assert [(line["event"], line["crashes"]) for line in lines] == [("relay.crashed", n) for n in (1, 2, 3)]
+    assert str(lines[0]["exc_info"]) == "nobody foresaw this"
+
+
+@on_sqlite
+@pytest.mark.parametrize(("wanted", "status"), [(True, 200), (False, 404)])
+async def test_documentation_is_served_only_where_it_is_wanted(settings, wanted, status):
+    changed = settings.model_copy(update={"api_docs": wanted})
+
+    async with producer(changed, MemoryTransport()) as app, asking(app) as client:
+        assert (await client.get("/docs")).status_code == status

@@ -1,0 +1,178 @@
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from support.builders import a_user_created, an_envelope
+
+from producer_service.models import OutboxRow, Status
+from producer_service.outbox import record
+from shared.commands import SendMail
+from shared.envelope import EnvelopeReader, encode
+from shared.errors import OversizedMessage
+from shared.events import EVENTS
+from shared.transport import Message
+
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def change(engine):
+    """Write straight into outbox rows, as time or an operator would have."""
+
+    async def change(*ids, **values):
+        async with engine.begin() as connection:
+            await connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(**values))
+
+    return change
+
+
+async def test_a_recorded_event_is_pending_with_its_final_bytes(engine, rows):
+    envelope = an_envelope()
+
+    async with AsyncSession(engine) as session, session.begin():
+        record(session, envelope)
+
+    (row,) = await rows()
+    assert row.payload == encode(envelope)
+    assert (row.status, row.attempts, row.available_at) == ("pending", 0, None)
+
+
+async def test_what_a_broker_shows_stands_in_columns(engine, rows):
+    envelope = an_envelope(correlation_id="c-9")
+
+    async with AsyncSession(engine) as session, session.begin():
+        record(session, envelope)
+
+    (row,) = await rows()
+    assert (row.id, row.type, row.exchange) == (envelope.id, "user.created", "domain.events")
+    assert (row.source, row.correlationid, row.time) == (envelope.source, "c-9", envelope.time)
+
+
+async def test_the_columns_of_the_outbox_event_router_are_filled(engine, rows):
+    envelope = an_envelope()
+
+    async with AsyncSession(engine) as session, session.begin():
+        record(session, envelope)
+
+    (row,) = await rows()
+    assert (row.aggregatetype, row.aggregateid) == ("user", envelope.subject)
+    assert EnvelopeReader(EVENTS).read(Message(body=row.payload)) == envelope
+
+
+async def test_a_command_goes_to_the_exchange_of_tasks(engine, rows):
+    async with AsyncSession(engine) as session, session.begin():
+        record(session, an_envelope(SendMail(to="ann@example.org")))
+
+    (row,) = await rows()
+    assert (row.exchange, row.type, row.aggregatetype) == ("domain.tasks", "mail.send", "mail")
+
+
+async def test_nothing_is_recorded_when_the_transaction_rolls_back(engine, rows):
+    async with AsyncSession(engine) as session:
+        record(session, an_envelope())
+        await session.flush()
+
+    assert await rows() == []
+
+
+async def test_a_message_that_no_reader_would_accept_is_refused_before_the_commit(engine):
+    variables = {f"v{n}": "x" * 10_000 for n in range(40)}
+
+    async with AsyncSession(engine) as session:
+        with pytest.raises(OversizedMessage, match=r"mail\.send"):
+            record(session, an_envelope(SendMail(to="ann@example.org", variables=variables)))
+
+
+async def test_messages_recorded_together_keep_their_order(engine, rows):
+    envelopes = [an_envelope(a_user_created(name=str(n))) for n in range(50)]
+
+    async with AsyncSession(engine) as session, session.begin():
+        for envelope in envelopes:
+            record(session, envelope)
+
+    assert [row.id for row in await rows()] == [envelope.id for envelope in envelopes]
+
+
+async def test_a_message_stands_where_it_was_recorded(recorded, outbox):
+    (event_id,) = await recorded()
+
+    standing = await outbox.stands(event_id)
+
+    assert (standing.id, standing.status, standing.attempts) == (event_id, "pending", 0)
+    assert datetime.now(UTC) - standing.recorded_at < timedelta(seconds=30)
+
+
+async def test_a_message_that_was_never_recorded_stands_nowhere(outbox):
+    assert await outbox.stands("never") is None
+
+
+async def test_an_empty_outbox_has_no_backlog(outbox):
+    backlog = await outbox.backlog()
+
+    assert (backlog.pending, backlog.parked, backlog.oldest_seconds) == (0, 0, 0.0)
+
+
+async def test_the_backlog_counts_what_is_pending_and_parked(recorded, outbox, change):
+    first, second, third, _ = await recorded(*(uuid4() for _ in range(4)))
+    await change(first, status=Status.PUBLISHED)
+    await change(second, status=Status.PARKED)
+    await change(third, recorded_at=datetime.now(UTC) - timedelta(hours=1))
+
+    backlog = await outbox.backlog()
+
+    assert (backlog.pending, backlog.parked) == (2, 1)
+    assert 3600 <= backlog.oldest_seconds < 3700
+
+
+async def test_only_what_was_published_long_ago_is_purged(recorded, outbox, change, rows):
+    long_ago, lately, pending, parked = await recorded(*(uuid4() for _ in range(4)))
+    past = datetime.now(UTC) - timedelta(days=8)
+    await change(long_ago, status=Status.PUBLISHED, published_at=past)
+    await change(lately, status=Status.PUBLISHED, published_at=datetime.now(UTC))
+    await change(pending, parked, recorded_at=past, time=past)
+    await change(parked, status=Status.PARKED)
+
+    purged = await outbox.purge_published(WEEK)
+
+    assert purged == 1
+    assert [row.id for row in await rows()] == [lately, pending, parked]
+
+
+async def test_a_purge_takes_a_small_bite(recorded, outbox, change):
+    ids = await recorded(*(uuid4() for _ in range(5)))
+    await change(*ids, status=Status.PUBLISHED, published_at=datetime.now(UTC) - timedelta(days=8))
+
+    assert [await outbox.purge_published(WEEK, most=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_the_position_of_a_purged_row_is_never_given_again(recorded, outbox, change, rows):
+    ids = await recorded(uuid4(), uuid4())
+    last = (await rows())[-1].position
+    await change(*ids, status=Status.PUBLISHED, published_at=datetime.now(UTC) - timedelta(days=8))
+    await outbox.purge_published(WEEK)
+
+    await recorded()
+
+    assert (await rows())[0].position > last
+
+
+async def test_an_operator_releases_one_parked_message(recorded, outbox, change):
+    parked, other = await recorded(uuid4(), uuid4())
+    await change(parked, other, status=Status.PARKED, parked_reason="unroutable")
+
+    released = await outbox.release_parked(parked)
+
+    assert released == 1
+    assert [(await outbox.stands(event_id)).status for event_id in (parked, other)] == ["pending", "parked"]
+    assert (await outbox.stands(parked)).parked_reason is None
+
+
+async def test_an_operator_releases_all_parked_messages_and_nothing_else(recorded, outbox, change):
+    published, *parked = await recorded(*(uuid4() for _ in range(3)))
+    await change(published, status=Status.PUBLISHED)
+    await change(*parked, status=Status.PARKED)
+
+    assert await outbox.release_parked() == 2
+    assert (await outbox.stands(published)).status == "published"

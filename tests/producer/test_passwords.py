@@ -1,0 +1,95 @@
+import asyncio
+import re
+import threading
+
+import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from producer_service.passwords import Overloaded, Passwords, argon2id
+
+CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
+
+
+class SlowHasher:
+    """Stands in a thread until it is let go; counts how many stand there at once."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.at_once = 0
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    def hash(self, password):
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        self.go.wait(5)
+        with self._lock:
+            self.at_once -= 1
+        return password
+
+
+def test_the_profile_is_rfc_9106_for_little_memory():
+    digest = argon2id().hash("correct horse")
+
+    assert digest.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+async def test_a_hash_verifies_its_password_and_no_other():
+    digest = await Passwords(hasher=CHEAP, at_once=1).hash("correct horse")
+
+    assert CHEAP.verify("correct horse", digest)
+    assert not CHEAP.verify("battery staple", digest)
+
+
+async def test_equal_passwords_have_different_hashes():
+    passwords = Passwords(hasher=CHEAP, at_once=2)
+
+    assert await passwords.hash("correct horse") != await passwords.hash("correct horse")
+
+
+async def test_any_characters_are_hashed_whole():
+    password = "\0" * 100 + "ä🐇" * 14
+
+    digest = await Passwords(hasher=CHEAP, at_once=1).hash(password)
+
+    assert CHEAP.verify(password, digest)
+    assert not CHEAP.verify(password[:-1], digest)
+    assert re.fullmatch(r"[ -~]+", digest)
+
+
+async def test_the_loop_goes_on_while_a_password_is_hashed():
+    hasher = SlowHasher()
+    hashing = asyncio.create_task(Passwords(hasher=hasher, at_once=1).hash("correct horse"))
+
+    await asyncio.sleep(0)
+    hasher.go.set()
+
+    assert await hashing == "correct horse"
+
+
+async def test_only_a_few_are_hashed_at_once():
+    hasher = SlowHasher()
+    passwords = Passwords(hasher=hasher, at_once=2)
+    crowd = [asyncio.create_task(passwords.hash(str(number))) for number in range(8)]
+    await asyncio.sleep(0.1)
+    hasher.go.set()
+
+    await asyncio.gather(*crowd)
+
+    assert hasher.most_at_once == 2
+
+
+async def test_who_stands_in_line_too_long_is_sent_away():
+    hasher = SlowHasher()
+    passwords = Passwords(hasher=hasher, at_once=1, wait_seconds=0.05)
+    first = asyncio.create_task(passwords.hash("first"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded):
+        await passwords.hash("second")
+
+    hasher.go.set()
+    await first
+    assert await passwords.hash("third") == "third"

@@ -1,0 +1,126 @@
+"""Assignments for an inbox, what it holds, and inboxes that note what is recorded or fail as they are told."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from support.builders import a_message
+from support.tasks import RecordingTask
+from support.transports import Journal, RecordingSubscription, a_delivery
+
+from consumer_service.claim import Status
+from consumer_service.dispatch import AnyTask, Assignment, Dispatcher, Key
+from consumer_service.inbox import Finish, Inbox
+from consumer_service.models import InboxMessage, WorkerRow
+from consumer_service.presence import beat
+from shared.contracts import Contract
+from shared.envelope import Envelope
+from shared.transport import Message
+
+
+def an_assignment(
+    envelope: Envelope[Contract] | None = None,
+    *,
+    task: AnyTask | None = None,
+    message: Message | None = None,
+    redelivered: bool = False,
+    subscription: RecordingSubscription | None = None,
+) -> Assignment:
+    delivery = a_delivery(message or a_message(envelope), redelivered=redelivered, subscription=subscription)
+    found = Dispatcher([task or RecordingTask()]).dispatch(delivery)
+    assert isinstance(found, Assignment), found
+    return found
+
+
+async def remembered(engine: AsyncEngine, key: Key | None = None) -> Row[Any] | None:
+    """Return the row of this pair, or the only row there is."""
+    statement = select(InboxMessage.__table__)
+    if key is not None:
+        statement = statement.where(InboxMessage.task == key.task, InboxMessage.message_id == key.message_id)
+    async with engine.connect() as connection:
+        return (await connection.execute(statement)).one_or_none()
+
+
+async def statuses(engine: AsyncEngine) -> dict[str, str]:
+    """Return the status of every message in the inbox, by its id."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(InboxMessage.message_id, InboxMessage.status))
+        return {row.message_id: row.status for row in rows}
+
+
+async def is_alive(engine: AsyncEngine, worker: str) -> None:
+    """Let this worker's heart beat once, now."""
+    await beat(engine, worker=worker, queues="consumer.mail")
+
+
+async def was_last_seen(engine: AsyncEngine, worker: str, ago: timedelta) -> None:
+    """Let this worker's last heartbeat be this long ago, by the database's clock."""
+    await is_alive(engine, worker)
+    seconds = int(ago.total_seconds())
+    earlier = (
+        func.datetime("now", f"-{seconds} seconds")
+        if engine.dialect.name == "sqlite"
+        else text(f"now() - interval '{seconds} seconds'")
+    )
+    async with engine.begin() as connection:
+        await connection.execute(update(WorkerRow).where(WorkerRow.id == worker).values(seen_at=earlier))
+
+
+async def has_left(engine: AsyncEngine, worker: str) -> None:
+    """Let this worker leave no trace but the rows it held."""
+    async with engine.begin() as connection:
+        await connection.execute(delete(WorkerRow).where(WorkerRow.id == worker))
+
+
+class JournalInbox(Inbox):
+    """Notes what it has committed in the journal that it shares with a transport."""
+
+    def __init__(self, engine: AsyncEngine, *, worker: str, journal: Journal) -> None:
+        super().__init__(engine, worker=worker)
+        self._journal = journal
+
+    async def finish(self, finishes: Sequence[Finish]) -> None:
+        await super().finish(finishes)
+        self._journal += [(f"recorded {finish.status}", finish.key.message_id) for finish in finishes]
+
+
+class FailingInbox(JournalInbox):
+    """Cannot record anything for as long as `is_away`; counts how often it was asked to."""
+
+    is_away = True
+    tries = 0
+
+    async def finish(self, finishes: Sequence[Finish]) -> None:
+        self.tries += 1
+        if self.is_away:
+            raise OperationalError("UPDATE inbox", None, Exception("the database is away"))
+        await super().finish(finishes)
+
+
+class ForgetfulInbox(Inbox):
+    """Commits the next start and then says that it could not, as a database does that is lost with its answer."""
+
+    loses_its_answer = True
+
+    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> Any:
+        verdicts = await super().start(wanted, alone=alone)
+        if self.loses_its_answer:
+            self.loses_its_answer = False
+            self._working_on.difference_update(each.key for each in wanted)
+            raise OperationalError("COMMIT", None, Exception("the answer was lost"))
+        return verdicts
+
+
+def done(*assignments: Assignment) -> list[Finish]:
+    return [Finish(assignment.key, Status.DONE) for assignment in assignments]
+
+
+def waiting(*assignments: Assignment) -> list[Finish]:
+    return [Finish(assignment.key, Status.WAITING, "later") for assignment in assignments]
+
+
+def dead(*assignments: Assignment) -> list[Finish]:
+    return [Finish(assignment.key, Status.DEAD, "never") for assignment in assignments]
