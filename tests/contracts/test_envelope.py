@@ -3,12 +3,14 @@ from datetime import UTC, datetime
 
 import pytest
 from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_rabbitmq_event, to_binary_event
+from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.builders import a_message, a_user_created, an_envelope
 
 from shared.commands import COMMANDS
-from shared.envelope import STRUCTURED, EnvelopeReader, encode, enclose
+from shared.envelope import STRUCTURED, EnvelopeReader, enclose, encode
 from shared.errors import (
     EnvelopeError,
     InvalidEnvelope,
@@ -19,9 +21,25 @@ from shared.errors import (
 )
 from shared.events import EVENTS
 from shared.transport import LARGEST_BODY, Message
-from support.builders import a_message, a_user_created, an_envelope
 
 READER = EnvelopeReader([*EVENTS, *COMMANDS])
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+ATTRIBUTE_HEADERS = st.sampled_from(["ce-specversion", "ce-id", "ce-type", "ce-source", "ce-time"])
+HEADER_VALUES = st.none() | st.text(max_size=20) | st.binary(max_size=20) | st.integers() | st.booleans() | st.floats()
+
+
+def answer_to(message):
+    """What became of it: what was read, or the reason why not. Anything else that is raised fails the test."""
+    try:
+        return READER.read(message)
+    except EnvelopeError as error:
+        return error.reason and str(error)
 
 
 def a_body(**changes):
@@ -45,7 +63,8 @@ def test_a_new_envelope_has_an_id_of_its_own_which_is_also_its_correlation():
 def test_the_official_sdk_reads_what_we_write():
     envelope = an_envelope()
 
-    oracle = from_rabbitmq_event(RabbitMQMessage(headers={}, content_type=STRUCTURED, body=encode(envelope)), _json_format())
+    written = RabbitMQMessage(headers={}, content_type=STRUCTURED, body=encode(envelope))
+    oracle = from_rabbitmq_event(written, JSONFormat())
 
     assert (oracle.get_id(), oracle.get_type(), oracle.get_source()) == (envelope.id, "user.created", envelope.source)
     assert oracle.get_time() == envelope.time
@@ -58,7 +77,7 @@ def test_we_read_what_the_official_sdk_writes_in_binary_mode():
     attributes = {"id": "e-1", "source": "/node", "type": "user.created", "time": datetime(2026, 1, 2, tzinfo=UTC)}
     event = CloudEvent({**attributes, "specversion": "1.0", "datacontenttype": "application/json"}, data)
 
-    written = to_binary_event(event, _json_format())
+    written = to_binary_event(event, JSONFormat())
     read = READER.read(Message(written.body, content_type=written.content_type, headers=written.headers))
 
     assert (read.id, read.source, read.time, read.data) == ("e-1", "/node", attributes["time"], a_user_created())
@@ -114,9 +133,9 @@ def test_an_error_never_quotes_the_value():
 
 
 def test_a_type_nobody_knows_is_told_from_a_version_nobody_knows():
-    with pytest.raises(UnknownType, match="order.placed"):
+    with pytest.raises(UnknownType, match=r"order\.placed"):
         READER.read(Message(a_body(type="order.placed"), content_type=STRUCTURED))
-    with pytest.raises(UnsupportedVersion, match="user.created.v9"):
+    with pytest.raises(UnsupportedVersion, match=r"user\.created\.v9"):
         READER.read(Message(a_body(type="user.created.v9"), content_type=STRUCTURED))
 
 
@@ -138,30 +157,13 @@ def test_a_structured_event_without_a_content_type_is_read():
 @given(
     st.binary(max_size=300),
     st.one_of(st.none(), st.text(max_size=30), st.just(STRUCTURED), st.just("application/json")),
-    st.dictionaries(
-        st.one_of(st.text(max_size=20), st.sampled_from(["ce-specversion", "ce-id", "ce-type", "ce-source", "ce-time"])),
-        st.one_of(st.none(), st.text(max_size=20), st.binary(max_size=20), st.integers(), st.booleans(), st.floats()),
-        max_size=6,
-    ),
+    st.dictionaries(st.text(max_size=20) | ATTRIBUTE_HEADERS, HEADER_VALUES, max_size=6),
 )
 def test_whatever_arrives_is_read_or_refused_with_a_reason(body, content_type, headers):
-    try:
-        READER.read(Message(body, content_type=content_type, headers=headers))
-    except EnvelopeError as error:
-        assert error.reason
-        assert str(error)
+    assert answer_to(Message(body, content_type=content_type, headers=headers))
 
 
 @settings(max_examples=300)
-@given(st.dictionaries(st.sampled_from([*json.loads(a_body())]), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)))
+@given(st.dictionaries(st.sampled_from([*json.loads(a_body())]), ANY_JSON))
 def test_an_event_with_any_fields_replaced_is_read_or_refused_with_a_reason(changes):
-    try:
-        READER.read(Message(a_body(**changes), content_type=STRUCTURED))
-    except EnvelopeError as error:
-        assert str(error)
-
-
-def _json_format():
-    from cloudevents.core.formats.json import JSONFormat
-
-    return JSONFormat()
+    assert answer_to(Message(a_body(**changes), content_type=STRUCTURED))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from support.builders import a_user_created
 
 from shared.contracts import Contract
 from shared.events import EVENTS, Event, UserCreated
-from support.builders import a_user_created
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -42,20 +42,25 @@ def test_events_about_one_user_share_a_subject():
     assert first.subject == second.subject == str(first.user_id)
 
 
-@pytest.mark.parametrize("address", ["no-at-sign", "two@@example.org", "ann@example.org\nBcc: x@y", "an n@x", "ann@x\x00"])
+@pytest.mark.parametrize(
+    "address", ["no-at-sign", "two@@example.org", "ann@example.org\nBcc: x@y", "an n@x", "ann@x\x00"]
+)
 def test_an_address_that_could_break_out_of_a_mail_header_is_refused(address):
     with pytest.raises(ValidationError, match="email"):
         a_user_created(email=address)
 
 
-@pytest.mark.parametrize("wire_type", ["UserCreated", "user", "user.Created", "user..created", ".", "user." + "x" * 255])
+@pytest.mark.parametrize(
+    "wire_type", ["UserCreated", "user", "user.Created", "user..created", ".", "user." + "x" * 255]
+)
 def test_a_type_that_cannot_be_routed_is_refused_when_the_class_is_written(wire_type):
     with pytest.raises(TypeError, match="wire_type"):
         type("Bad", (Contract,), {"wire_type": wire_type, "__annotations__": {}})
 
 
 def test_importing_the_events_needs_nothing_but_pydantic():
-    probe = "import sys, shared.events; print([m for m in ('aio_pika','sqlalchemy','fastapi','structlog') if m in sys.modules])"
+    others = ("aio_pika", "sqlalchemy", "fastapi", "structlog")
+    probe = f"import sys, shared.events; print([name for name in {others} if name in sys.modules])"
 
     answer = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=30)
 

@@ -44,9 +44,7 @@ class World:
 
     def relay(self) -> Service:
         env = self.producer_env | {"TIDINGS_DRAIN_SECONDS": "0"}
-        return self.services.start(
-            "producer_service", "relay", env=env, port_variable="TIDINGS_RELAY_HTTP_PORT"
-        )
+        return self.services.start("producer_service", "relay", env=env, port_variable="TIDINGS_RELAY_HTTP_PORT")
 
     def worker(self, *options: str) -> Service:
         return self.services.start("consumer_service", "worker", *options, env=self.consumer_env)

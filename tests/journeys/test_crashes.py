@@ -1,16 +1,16 @@
 """A process dies, or a server is away, between two stations of the journey: nothing is lost, nothing is done twice."""
 
 import asyncio
+import functools
 from collections.abc import Iterator
 
 import pytest
+from journeys.conftest import World, a_world
 from support.brokers import find_server
 from support.clients_over_http import is_published, register, status_of
 from support.private_rabbit import PrivateRabbit
 from support.smtp import HANG, TAKEN
 from support.waiting import eventually
-
-from journeys.conftest import World, a_world
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -63,7 +63,7 @@ async def test_with_the_broker_killed_midway_the_api_accepts_and_both_sides_come
 
     await eventually(lambda: len(mortal_world.smtp.mails) == 3, within=60)
     for answer in answers:
-        await eventually(lambda: is_published(api, answer.json()["event_id"]), within=30)
+        await eventually(functools.partial(is_published, api, answer.json()["event_id"]), within=30)
     await worker.is_ready()
 
 

@@ -57,7 +57,9 @@ def a_message(envelope: Envelope[Contract] | None = None, **changes: Any) -> Mes
     return Message(**(fields | changes))
 
 
-def an_outgoing(message: Message | None = None, *, exchange: str = "domain.events", key: str = "user.created") -> Outgoing:
+def an_outgoing(
+    message: Message | None = None, *, exchange: str = "domain.events", key: str = "user.created"
+) -> Outgoing:
     return Outgoing(exchange, key, message or a_message())
 
 

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import httpx2
-
 from support.processes import Service
 from support.rabbit import Rabbit
+
 
 async def register(api: Service, email: str = "ann@example.org", **headers: str) -> httpx2.Response:
     body = {"email": email, "password": "correct horse battery", "name": "Ann"}

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
-
 from support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

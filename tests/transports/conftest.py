@@ -1,14 +1,12 @@
 """Every test of the promise runs once on each transport; what a transport cannot do, it declares."""
 
-from collections.abc import AsyncIterator
-
 import pytest
+from support.builders import a_queue, a_topology
 
 from shared.backends.memory import MemoryTransport
 from shared.backends.rabbitmq import RabbitTransport
 from shared.topology import Topology
 from shared.transport import Transport
-from support.builders import a_queue, a_topology
 
 TOPOLOGY = a_topology(a_queue("consumer.mail"), a_queue("consumer.notification"))
 
@@ -21,9 +19,9 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture
-async def applied(transport: Transport) -> AsyncIterator[Transport]:
+async def applied(transport: Transport) -> Transport:
     await transport.apply(TOPOLOGY)
-    yield transport
+    return transport
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support.builders import a_message, an_outgoing
+from support.waiting import eventually
 
 from shared.errors import SessionLost, TopologyError
 from shared.transport import ATTEMPT, Fate
-from support.builders import a_message, an_outgoing
-from support.waiting import eventually
 
 MAIL, NOTIFICATION = "consumer.mail", "consumer.notification"
 
@@ -239,7 +239,7 @@ async def test_stopping_gives_back_what_was_not_taken_and_keeps_what_was(applied
 
 
 async def test_a_queue_that_does_not_exist_is_for_an_operator_to_mend(transport):
-    with pytest.raises(TopologyError, match="consumer.nobody"):
+    with pytest.raises(TopologyError, match=r"consumer\.nobody"):
         async with transport.subscribe("consumer.nobody", prefetch=1):
             pass
 
@@ -308,4 +308,3 @@ async def test_what_a_transport_declares_about_processes_is_true(transport, topo
     is_shared = not await other.plan(topology)
 
     assert is_shared is transport.capabilities.shared_between_processes
-

@@ -1,12 +1,12 @@
 import asyncio
 
 import pytest
+from support.builders import a_topology, an_outgoing
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.publisher import RabbitPublisher
 from shared.errors import BrokerUnavailable
 from shared.transport import Fate
-from support.builders import a_topology, an_outgoing
 
 pytestmark = pytest.mark.broker
 
@@ -83,7 +83,7 @@ async def test_a_connection_closed_by_the_broker_is_replaced_by_the_next_batch(r
 
 async def test_cancelling_a_publish_is_not_swallowed(url):
     publisher = RabbitPublisher(url, name="test")
-    publishing = asyncio.ensure_future(publisher.publish([an_outgoing() for _ in range(200)]))
+    publishing = asyncio.create_task(publisher.publish([an_outgoing() for _ in range(200)]))
     await asyncio.sleep(0)
 
     publishing.cancel()

@@ -2,14 +2,20 @@ import re
 
 import aio_pika
 import pytest
+from support.builders import a_topology
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.declarations import exchanges, queues
 from shared.errors import TopologyError
-from support.builders import a_topology
 
 TOPOLOGY = a_topology()
-REFUSED_BY_NEWER_BROKERS = {"x-queue-mode", "x-queue-version", "x-queue-master-locator", "x-ha-policy", "x-max-priority"}
+REFUSED_BY_NEWER_BROKERS = {
+    "x-queue-mode",
+    "x-queue-version",
+    "x-queue-master-locator",
+    "x-ha-policy",
+    "x-max-priority",
+}
 
 
 def test_every_queue_says_what_keeps_messages_safe():

@@ -2,13 +2,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support.builders import a_topology, an_outgoing
+from support.waiting import eventually
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.errors import MoveNotConfirmed, SessionLost, TopologyError
 from shared.topology import RUNGS
 from shared.transport import ATTEMPT
-from support.builders import a_topology, an_outgoing
-from support.waiting import eventually
 
 pytestmark = pytest.mark.broker
 
@@ -34,7 +34,7 @@ async def test_deleting_the_queue_ends_the_session_and_says_why(rabbitmq, transp
 
         rabbitmq.ctl("delete_queue", "-p", vhost(transport), MAIL)
 
-        with pytest.raises(SessionLost, match="cancelled the consumer of consumer.mail"):
+        with pytest.raises(SessionLost, match=r"cancelled the consumer of consumer\.mail"):
             await asyncio.wait_for(subscription.take(1), 10)
 
 

@@ -6,12 +6,12 @@ import pytest
 from pamqp import commands as spec
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
+from support.builders import a_message, a_topology, an_outgoing
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.session import Session
 from shared.backends.rabbitmq.wire import MOST_HEADERS, Batch, FrameReader, _write, read_message, send_batch
 from shared.transport import Fate, Message, Receipt
-from support.builders import a_message, a_topology, an_outgoing
 
 
 class Delivered:
