@@ -30,6 +30,8 @@ from shared.transport import Transport
 RELAY_STOP_SECONDS = 30.0
 """Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
 
+RELAY_CANCEL_SECONDS = 5.0
+
 RESTART = Backoff(first=1.0, most=30.0, least=0.5)
 
 
@@ -98,6 +100,7 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]
             stop.set()
             await asyncio.wait({running}, timeout=RELAY_STOP_SECONDS)
             running.cancel()
+            await asyncio.wait({running}, timeout=RELAY_CANCEL_SECONDS)
 
 
 async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = RESTART) -> None:

@@ -35,7 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import aliased
 
 from producer_service.clock import FromNow, now
-from producer_service.models import OutboxRow, Status
+from producer_service.models import OutboxRow, Status, written_out
 from producer_service.verdicts import Parked, Postponed, Published, Verdict
 
 OUTBOX = cast("Table", OutboxRow.__table__)
@@ -115,8 +115,7 @@ class Claims:
 
 
 def _is(column: Any, status: Status) -> ColumnElement[bool]:
-    """Compare with a written-out constant: a partial index is used only where the planner can see the value."""
-    return column == literal_column(f"'{status}'", Text)  # type: ignore[no-any-return]
+    return column == written_out(status)  # type: ignore[no-any-return]
 
 
 def _search() -> Select[Any]:
@@ -129,7 +128,7 @@ def _search() -> Select[Any]:
     strangers = (
         select(other.aggregateid, func.min(other.position).label("stranger"))
         .where(
-            or_(_is(other.status, Status.PENDING), _is(other.status, Status.PARKED)),
+            other.status.in_([written_out(Status.PENDING), written_out(Status.PARKED)]),
             other.aggregateid.in_(select(claimed.c.aggregateid)),
             other.position < select(func.max(claimed.c.position)).scalar_subquery(),
             other.position.not_in(select(claimed.c.position)),
@@ -143,8 +142,13 @@ def _search() -> Select[Any]:
 def _claimable() -> Select[Any]:
     """Select rows that nothing we can see holds back, in the order of recording, and lock them."""
     row, held = aliased(OutboxRow), aliased(OutboxRow)
-    holds_back = or_(_is(held.status, Status.PARKED), and_(_is(held.status, Status.PENDING), held.available_at > now()))
-    earlier = select(held.position).where(held.aggregateid == row.aggregateid, held.position < row.position, holds_back)
+    is_parked, is_pending = _is(held.status, Status.PARKED), _is(held.status, Status.PENDING)
+    earlier = select(held.position).where(
+        held.aggregateid == row.aggregateid,
+        held.position < row.position,
+        or_(is_parked, and_(is_pending, held.available_at.is_not(None))),
+        or_(is_parked, held.available_at > now()),
+    )
     return (
         select(*(getattr(row, name) for name in ClaimedRow.__slots__))
         .where(

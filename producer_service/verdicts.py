@@ -7,6 +7,9 @@ from shared.transport import Fate, Receipt
 
 ROW_BACKOFF = Backoff(first=1.0, most=60.0)
 
+UNROUTABLE_DELAYS = (0.5, 1.5)
+"""Seconds. A topology that is being applied at this moment has exchanges before it has bindings."""
+
 LONGEST_ERROR = 500
 
 
@@ -47,6 +50,8 @@ def decide(position: int, attempts: int, receipt: Receipt, draw: float) -> Verdi
     match receipt.fate:
         case Fate.CONFIRMED:
             return Published(position)
+        case Fate.UNROUTABLE if attempts < len(UNROUTABLE_DELAYS):
+            return Postponed(position, UNROUTABLE_DELAYS[attempts], error)
         case Fate.UNROUTABLE | Fate.FORBIDDEN | Fate.INVALID:
             return Parked(position, receipt.fate, error)
         case Fate.REFUSED | Fate.UNKNOWN:

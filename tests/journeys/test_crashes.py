@@ -130,7 +130,7 @@ async def test_an_event_nobody_is_bound_for_is_parked_and_never_marked_published
 
     await eventually(parked, within=15)
     status = await status_of(api, event)
-    assert (status["parked_reason"], status["published_at"], status["attempts"]) == ("unroutable", None, 1)
+    assert (status["parked_reason"], status["published_at"], status["attempts"]) == ("unroutable", None, 3)
 
 
 async def unbind(world: World) -> None:

@@ -19,7 +19,7 @@ from support.publishers import RecordingPublisher
 
 from producer_service.app import producer
 from producer_service.backoff import Backoff
-from producer_service.claims import Claims
+from producer_service.claims import ClaimedRow, Claims
 from producer_service.database import open_engine
 from producer_service.metrics import Metrics
 from producer_service.migrations import VERSION_TABLE, newest
@@ -27,6 +27,7 @@ from producer_service.models import Base, OutboxRow
 from producer_service.outbox import Outbox, record
 from producer_service.relay import Pace, Relay
 from producer_service.settings import Settings
+from producer_service.verdicts import Verdict
 from shared.backends.memory import MemoryTransport
 
 Record = Callable[..., Awaitable[list[str]]]
@@ -60,6 +61,20 @@ def outbox(engine: AsyncEngine) -> Outbox:
 @pytest.fixture
 def claims(engine: AsyncEngine) -> Claims:
     return Claims(engine)
+
+
+@pytest.fixture
+def claimed(claims: Claims) -> Callable[..., Awaitable[list[str]]]:
+    """Open a claim, mark it by a function of a row, and return the ids it held."""
+
+    async def claimed(
+        verdict: Callable[[ClaimedRow], Verdict] | None = None, *, most: int = 500, after: int = 0
+    ) -> list[str]:
+        async with claims.open(most, after=after) as claim:
+            await claim.mark([verdict(row) for row in claim.rows] if verdict else [])
+            return [row.id for row in claim.rows]
+
+    return claimed
 
 
 @pytest.fixture
@@ -100,6 +115,34 @@ def rows(engine: AsyncEngine) -> Rows:
             return list((await session.scalars(select(OutboxRow).order_by(OutboxRow.position))).all())
 
     return rows
+
+
+@pytest.fixture
+def rows_like(rows: Rows) -> Callable[..., Awaitable[list[Any] | None]]:
+    """Read all outbox rows, or None while any of them is not as wanted."""
+
+    async def rows_like(**wanted: Any) -> list[Any] | None:
+        found = await rows()
+        as_wanted = [all(getattr(row, name) == value for name, value in wanted.items()) for row in found]
+        return found if all(as_wanted) else None
+
+    return rows_like
+
+
+@pytest.fixture
+def statuses(rows: Rows) -> Callable[[], Awaitable[list[str]]]:
+    async def statuses() -> list[str]:
+        return [row.status for row in await rows()]
+
+    return statuses
+
+
+@pytest.fixture
+def all_published(statuses: Callable[[], Awaitable[list[str]]]) -> Callable[[], Awaitable[bool]]:
+    async def all_published() -> bool:
+        return set(await statuses()) == {"published"}
+
+    return all_published
 
 
 @pytest.fixture

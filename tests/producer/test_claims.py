@@ -1,50 +1,13 @@
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncSession
-from support.builders import a_user_created, an_envelope
-from support.databases import on_postgres
 
-from producer_service.claims import IN_INDEX_ORDER, Claims
-from producer_service.database import DATABASE_ERRORS, Deadlines, open_engine
 from producer_service.models import OutboxRow
-from producer_service.outbox import record
 from producer_service.verdicts import Parked, Postponed, Published
 
 ANN, BOB = UUID(int=1), UUID(int=2)
-
-
-class Interrupted(Exception):
-    """Anything at all went wrong."""
-
-
-@pytest.fixture
-async def another_engine(database_url):
-    """Open further engines on the test's database; they are disposed after it."""
-    engines = []
-
-    def another_engine(**changes):
-        engines.append(open_engine(database_url, **changes))
-        return engines[-1]
-
-    yield another_engine
-    for engine in engines:
-        await engine.dispose()
-
-
-@pytest.fixture
-def claimed(claims):
-    """Open a claim, mark it by a function of a row, and return the ids it held."""
-
-    async def claimed(verdict=None, *, most=500, after=0):
-        async with claims.open(most, after=after) as claim:
-            await claim.mark([verdict(row) for row in claim.rows] if verdict else [])
-            return [row.id for row in claim.rows]
-
-    return claimed
 
 
 def published(row):
@@ -57,6 +20,10 @@ def parked(row):
 
 def postponed(row):
     return Postponed(row.position, 60.0, "refused: full")
+
+
+class Interrupted(Exception):
+    """Anything at all went wrong."""
 
 
 async def test_pending_rows_are_claimed_in_the_order_of_recording(recorded, claimed):
@@ -135,6 +102,15 @@ async def test_a_postponed_row_holds_back_its_own_aggregate_until_its_time_has_c
     assert (before, await claimed()) == ([bobs], [first, second, bobs])
 
 
+@pytest.mark.parametrize("holding_back", [parked, postponed])
+async def test_rows_that_are_held_back_take_no_place_in_a_claim(recorded, claimed, holding_back):
+    await recorded(ANN)
+    await claimed(holding_back)
+    *_, bobs = await recorded(*(ANN for _ in range(10)), BOB)
+
+    assert await claimed(most=3) == [bobs]
+
+
 async def test_a_postponed_row_tells_when_and_why(recorded, claimed, rows):
     await recorded(ANN)
 
@@ -180,104 +156,27 @@ async def test_an_error_in_a_claim_forgets_its_marks(recorded, claims, claimed):
     assert await claimed() == ids
 
 
-@on_postgres
-async def test_two_claims_never_share_a_row(recorded, claims):
-    ids = await recorded(*(uuid4() for _ in range(10)))
-
-    async with claims.open(6) as first, claims.open(6) as second:
-        assert [row.id for row in (*first.rows, *second.rows)] == ids
-
-
-@on_postgres
-async def test_a_row_waits_for_an_earlier_one_of_its_aggregate_in_another_claim(recorded, claims, claimed):
-    first, second, bobs = await recorded(ANN, ANN, BOB)
-
-    async with claims.open(1) as one, claims.open(500) as other:
-        held = [[row.id for row in claim.rows] for claim in (one, other)]
-
-    assert held == [[first], [bobs]]
-    assert await claimed() == [first, second, bobs]
-
-
-@on_postgres
-async def test_a_gap_in_a_line_ends_it(recorded, claims, engine):
-    first, second, third = await recorded(ANN, ANN, ANN)
-
-    async with engine.begin() as other_claim:
-        await other_claim.execute(text("SELECT 1 FROM outbox WHERE id = :id FOR UPDATE"), {"id": second})
-        async with claims.open(500) as claim:
-            assert [row.id for row in claim.rows] == [first]
+async def test_a_claim_goes_by_the_indexes_however_long_the_backlog(engine, claims):
+    search = claims._search.compile(engine.sync_engine)
+    values = search.construct_params({"after": 0, "most": 500})
+    explain = EXPLAIN[engine.dialect.name] + str(search)
+    async with engine.begin() as connection:
+        await connection.execute(text(BACKLOG))
 
     async with claims.open(500) as claim:
-        assert [row.id for row in claim.rows] == [first, second, third]
+        found = await claim._connection.exec_driver_sql(explain, tuple(values[name] for name in search.positiontup))
+        plan = "\n".join(str(line) for line in found)
+
+    assert all(index in plan for index in ("outbox_pending", "outbox_held", "outbox_unpublished"))
+    assert not any(slow in plan for slow in ("Sort", "Seq Scan", "SCAN outbox", "TEMP B-TREE FOR ORDER"))
 
 
-@on_postgres
-async def test_rows_of_a_relay_that_died_are_free_at_once(recorded, another_engine, claimed, engine):
-    ids = await recorded(ANN)
-    doomed = another_engine(name="doomed")
+EXPLAIN = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}
 
-    async def die_in_a_claim():
-        async with Claims(doomed).open(500) as claim:
-            async with engine.connect() as killer:
-                await killer.execute(
-                    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'")
-                )
-            await claim.mark([published(row) for row in claim.rows])
-
-    with pytest.raises(DATABASE_ERRORS):
-        await die_in_a_claim()
-
-    assert await claimed() == ids
-
-
-@on_postgres
-async def test_a_relay_that_froze_too_long_can_mark_nothing(recorded, another_engine, claimed, rows):
-    await recorded(ANN)
-    freezing = another_engine(deadlines=Deadlines(idle_in_transaction=0.2))
-
-    async def freeze_in_a_claim():
-        async with Claims(freezing).open(500) as claim:
-            await asyncio.sleep(0.5)
-            await claimed(parked)
-            await claim.mark([published(row) for row in claim.rows])
-
-    with pytest.raises(DATABASE_ERRORS):
-        await freeze_in_a_claim()
-
-    assert [(row.status, row.attempts) for row in await rows()] == [("parked", 1)]
-
-
-@on_postgres
-async def test_a_row_committed_late_is_found_though_later_ones_were_published(recorded, claimed, engine):
-    late = an_envelope(a_user_created(user_id=ANN))
-    async with AsyncSession(engine) as slow:
-        record(slow, late)
-        await slow.flush()
-        await recorded(BOB)
-        await claimed(published)
-        await slow.commit()
-
-    assert await claimed() == [late.id]
-
-
-@on_postgres
-async def test_a_claim_never_sorts_the_backlog_even_without_statistics(engine, claims):
-    search = claims._search.params(after=0, most=500).compile(
-        engine.sync_engine, compile_kwargs={"literal_binds": True}
-    )
-    async with engine.begin() as connection:
-        await connection.execute(text(FILL))
-        await connection.execute(IN_INDEX_ORDER)
-        plan = "\n".join((await connection.execute(text(f"EXPLAIN {search}"))).scalars())
-
-    assert "Index Scan using outbox_pending" in plan
-    assert "Sort" not in plan
-    assert "Seq Scan" not in plan
-
-
-FILL = """
+BACKLOG = """
     INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, exchange, source, correlationid, time,
                         recorded_at)
-    SELECT n, 'user', n, 'user.created', 'x', 'domain.events', '/t', 'c', now(), now() FROM generate_series(1, 20000) n
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
+    SELECT n, 'user', n, 'user.created', '', 'domain.events', '/t', 'c', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+    FROM numbers
 """

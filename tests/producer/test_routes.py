@@ -226,6 +226,14 @@ async def test_a_database_that_is_away_is_worth_a_later_try(settings):
 
 
 @on_sqlite
+async def test_requests_are_counted_by_their_route(client):
+    await client.get("/v1/events/some-id")
+
+    scraped = (await client.get("/metrics")).text
+    assert 'tidings_http_requests_total{method="GET",route="/v1/events/{event_id}",status="404"} 1.0' in scraped
+
+
+@on_sqlite
 async def test_the_contract_of_the_api_can_be_read(client):
     paths = (await client.get("/openapi.json")).json()["paths"]
 

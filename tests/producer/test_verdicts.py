@@ -8,9 +8,19 @@ def test_a_confirmed_row_is_published():
     assert decide(7, 0, Receipt(Fate.CONFIRMED), 0.5) == Published(7)
 
 
-@pytest.mark.parametrize("fate", [Fate.UNROUTABLE, Fate.FORBIDDEN, Fate.INVALID])
+@pytest.mark.parametrize("fate", [Fate.FORBIDDEN, Fate.INVALID])
 def test_a_row_that_cannot_succeed_unaided_is_parked_with_its_reason(fate):
     assert decide(7, 0, Receipt(fate, "no"), 0.5) == Parked(7, str(fate), f"{fate}: no")
+
+
+def test_an_unroutable_row_is_parked_once_a_topology_had_time_to_be_applied():
+    verdicts = [decide(7, attempts, Receipt(Fate.UNROUTABLE, "no queue"), 0.5) for attempts in range(3)]
+
+    assert verdicts == [
+        Postponed(7, 0.5, "unroutable: no queue"),
+        Postponed(7, 1.5, "unroutable: no queue"),
+        Parked(7, "unroutable", "unroutable: no queue"),
+    ]
 
 
 @pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.UNKNOWN])

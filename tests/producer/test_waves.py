@@ -58,11 +58,11 @@ async def test_a_failed_row_stops_its_own_aggregate_and_no_other():
 
 async def test_every_row_tried_has_a_verdict():
     publisher = RecordingPublisher()
-    publisher.fates["a1"] = Fate.UNROUTABLE
+    publisher.fates["a1"] = Fate.FORBIDDEN
 
     outcome = await publish_in_waves(publisher, [a_row("a1", "a", 1), a_row("b1", "b", 2)])
 
-    parked = Parked(1, "unroutable", "unroutable: as told")
+    parked = Parked(1, "forbidden", "forbidden: as told")
     assert [tried.verdict for tried in outcome.tried] == [parked, Published(2)]
 
 

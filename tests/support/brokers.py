@@ -61,7 +61,7 @@ def _choose(environ: Mapping[str, str], server: Path | None, container: Callable
     try:
         return _refused() if forced == "local" else container()
     except NoRabbit as error:
-        _give_up(environ, f"no RabbitMQ: {error}; {REMEDY}")
+        _give_up(environ, f"no RabbitMQ; {REMEDY} ({error})")
 
 
 def _give_up(environ: Mapping[str, str], reason: str) -> NoReturn:

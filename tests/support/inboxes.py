@@ -1,5 +1,6 @@
 """Assignments for an inbox, what it holds, and inboxes that note what is recorded or fail as they are told."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from support.builders import a_message
 from support.tasks import RecordingTask
 from support.transports import Journal, RecordingSubscription, a_delivery
 
-from consumer_service.claim import Status
+from consumer_service.claim import Status, Verdict
 from consumer_service.dispatch import AnyTask, Assignment, Dispatcher, Key
 from consumer_service.inbox import Finish, Inbox
 from consumer_service.models import InboxMessage, WorkerRow
@@ -105,13 +106,40 @@ class ForgetfulInbox(Inbox):
 
     loses_its_answer = True
 
-    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> Any:
+    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
         verdicts = await super().start(wanted, alone=alone)
         if self.loses_its_answer:
             self.loses_its_answer = False
             self._working_on.difference_update(each.key for each in wanted)
             raise OperationalError("COMMIT", None, Exception("the answer was lost"))
         return verdicts
+
+
+class SlowInbox(Inbox):
+    """Lets nothing start before it is told to answer; counts how often it was asked."""
+
+    def __init__(self, engine: AsyncEngine, *, worker: str) -> None:
+        super().__init__(engine, worker=worker)
+        self.answer = asyncio.Event()
+        self.asked = 0
+
+    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
+        self.asked += 1
+        await self.answer.wait()
+        return await super().start(wanted, alone=alone)
+
+
+class SilentInbox(Inbox):
+    """Lets nothing start for as long as `is_away`; counts how often it was asked."""
+
+    is_away = True
+    asked = 0
+
+    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
+        self.asked += 1
+        if self.is_away:
+            raise OperationalError("INSERT INTO inbox", None, Exception("the database is away"))
+        return await super().start(wanted, alone=alone)
 
 
 def done(*assignments: Assignment) -> list[Finish]:

@@ -52,11 +52,11 @@ class PrivateRabbit(Rabbit):
     def start(self) -> None:
         """Start the node, or bring it back with the disk it had. Returns once it takes AMQP connections."""
         with (self._folder / "output").open("ab") as output:
-            self._node = subprocess.Popen(  # noqa: S603
+            self._node = subprocess.Popen(
                 [self._server], env=self._environment, cwd=self._folder, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._identity,
             )  # fmt: skip
-        self._guard = subprocess.Popen(  # noqa: S603
+        self._guard = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "guard", str(self._node.pid), self._folder],
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -160,9 +160,7 @@ class Ctl:
         """Run it to its end and return what it printed. Raises NoRabbit, with its words, when it fails."""
         command = [*self._command, "--quiet", *arguments]
         try:
-            done = subprocess.run(  # noqa: S603
-                command, capture_output=True, check=True, timeout=CTL_SECONDS, **self._options
-            )
+            done = subprocess.run(command, capture_output=True, check=True, timeout=CTL_SECONDS, **self._options)
         except subprocess.CalledProcessError as error:
             raise NoRabbit(f"{' '.join(command)}: {error.stderr.decode()[-500:]}") from error
         except (OSError, subprocess.TimeoutExpired) as error:

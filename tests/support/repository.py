@@ -35,7 +35,7 @@ def docker(*arguments: str, seconds: float = 60) -> str:
     if command is None and not required:
         pytest.skip("needs Docker")
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [command or "docker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:

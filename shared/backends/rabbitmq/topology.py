@@ -14,7 +14,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, Chann
 from shared.backends.rabbitmq.declarations import Declaration, exchanges, queues
 from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
 from shared.errors import BrokerUnavailable, TopologyError
-from shared.topology import Exchange, Topology
+from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, Exchange, Topology
 from shared.transport import Difference
 
 ASK_SECONDS = 15.0
@@ -23,6 +23,8 @@ INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for .*: received (?P<wanted>.+?) but current is (?P<found>.+)"
 )
 """RabbitMQ's words in a 406 PRECONDITION_FAILED, the same from 3.10 to 4.x."""
+
+PUBLIC = (DOMAIN_EVENTS, DOMAIN_TASKS)
 
 Ask = Callable[[AbstractChannel], Awaitable[object]]
 
@@ -39,17 +41,25 @@ async def plan_topology(url: str, topology: Topology, *, name: str) -> Sequence[
 
 
 async def apply_topology(url: str, topology: Topology, *, name: str) -> None:
-    """Declare everything that is missing. Raises TopologyError naming the first thing that stands in the way."""
+    """Declare everything that is missing. Raises TopologyError naming the first thing that stands in the way.
+
+    The exchanges that producers publish to come last, right before the bindings: until then producers wait for them.
+    """
     session = await Session.open(url, name=name, confirms=False)
     try:
-        for exchange in exchanges(topology):
-            await _insist(session, f"exchange {exchange.name}", _declaring_exchange(exchange))
+        await _declare_exchanges(session, [each for each in exchanges(topology) if each not in PUBLIC])
         for queue in queues(topology):
             await _insist(session, f"queue {queue.name}", _declaring_queue(queue))
+        await _declare_exchanges(session, PUBLIC)
         for queue in queues(topology):
             await _insist(session, f"bindings of {queue.name}", _binding(queue))
     finally:
         await session.close()
+
+
+async def _declare_exchanges(session: Session, wanted: Sequence[Exchange]) -> None:
+    for exchange in wanted:
+        await _insist(session, f"exchange {exchange.name}", _declaring_exchange(exchange))
 
 
 async def _compare_exchange(session: Session, exchange: Exchange) -> Difference | None:

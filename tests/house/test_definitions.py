@@ -1,0 +1,172 @@
+"""The broker's users may do what the code does, and nothing else."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from support.builders import an_outgoing
+from support.rabbit import Rabbit, credentials
+from support.repository import read
+from yarl import URL
+
+from consumer_service.dead_letters import replay
+from consumer_service.queues import topology_of
+from consumer_service.registry import TASKS
+from deploy.rabbitmq.passwords import salted_hash
+from shared.backends.rabbitmq import RabbitTransport
+from shared.backends.rabbitmq.declarations import exchanges, queues
+from shared.errors import TopologyError
+from shared.topology import DEAD, DOMAIN_EVENTS, RETRY_RETURN
+from shared.transport import Fate
+
+TOPOLOGY = topology_of(TASKS)
+MAIL = "consumer.mail"
+
+As = Callable[[str], RabbitTransport]
+"""Gives the transport of one of the users."""
+
+
+def salt_of(stored: str) -> bytes:
+    return base64.b64decode(stored)[:4]
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Any:
+    return json.loads(read("deploy/rabbitmq/definitions.json"))
+
+
+@pytest.fixture(scope="module")
+def rights(definitions: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {permission["user"]: permission for permission in definitions["permissions"]}
+
+
+def may(rights: dict[str, dict[str, str]], user: str, right: str) -> set[str]:
+    """Return the names, among all that the code declares, on which a user has a right."""
+    names = {exchange.name for exchange in exchanges(TOPOLOGY)} | {queue.name for queue in queues(TOPOLOGY)}
+    return {name for name in names if re.search(rights[user][right], name)}
+
+
+def test_every_pattern_is_anchored_or_would_match_inside_a_name(rights):
+    patterns = [
+        rights[user][right] for user in rights for right in ("configure", "write", "read") if user != "operator"
+    ]
+
+    assert patterns
+    assert all(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns)
+
+
+def test_only_the_operator_administers_and_there_is_no_guest(definitions):
+    tags = {user["name"]: user["tags"] for user in definitions["users"]}
+
+    assert tags == {"producer": [], "consumer": [], "topology": [], "operator": ["administrator"]}
+
+
+def test_the_producer_writes_to_the_domain_exchanges_and_that_is_all(rights):
+    assert may(rights, "producer", "write") == {"domain.events", "domain.tasks"}
+    assert may(rights, "producer", "configure") == may(rights, "producer", "read") == set()
+
+
+def test_the_consumer_reads_its_queues_and_writes_where_deliveries_are_moved_to(rights):
+    mine = {name for queue in TOPOLOGY.queues for name in (queue.name, queue.dead)}
+    ways_out = {DEAD.name, RETRY_RETURN.name, *(rung.name for rung in TOPOLOGY.rungs)}
+
+    assert may(rights, "consumer", "read") == mine
+    assert may(rights, "consumer", "write") == ways_out
+    assert may(rights, "consumer", "configure") == set()
+
+
+def test_the_topology_user_may_configure_all_that_the_code_declares_and_nothing_foreign(rights):
+    everything = {exchange.name for exchange in exchanges(TOPOLOGY)} | {queue.name for queue in queues(TOPOLOGY)}
+
+    assert may(rights, "topology", "configure") == everything
+    assert not re.search(rights["topology"]["configure"], "amq.default")
+
+
+def test_the_passwords_in_the_compose_file_are_those_of_the_users(definitions):
+    stored = {user["name"]: user["password_hash"] for user in definitions["users"]}
+
+    given = dict(re.findall(r"amqp://(\w+):\$\{\w+:-([\w-]+)\}@", read("docker-compose.yml")))
+
+    assert set(given) == {"producer", "consumer", "topology"}
+    assert all(stored[name] == salted_hash(password, salt_of(stored[name])) for name, password in given.items())
+
+
+@pytest.fixture(scope="module")
+def as_user(rabbitmq: Rabbit, definitions: dict[str, Any]) -> As:
+    """A broker with these users, in a virtual host of its own, in which the topology user has done its work."""
+    if rabbitmq.kind == "url" or not rabbitmq.management_url:
+        pytest.skip("would add users to a broker that is not ours")
+    url = URL(rabbitmq.new_vhost())
+    vhost = json.dumps(url.path.removeprefix("/"))
+    httpx2.post(
+        f"{rabbitmq.management_url}/api/definitions",
+        auth=credentials(str(url)),
+        json=json.loads(json.dumps(definitions).replace('"tidings"', vhost)),
+        timeout=30,
+    ).raise_for_status()
+    return lambda name: RabbitTransport(str(url.with_user(name).with_password(f"{name}-development")), name=name)
+
+
+@pytest.fixture(scope="module")
+async def applied(as_user: As) -> As:
+    await as_user("topology").apply(TOPOLOGY)
+    return as_user
+
+
+@pytest.mark.broker
+async def test_what_the_topology_user_applied_is_what_the_code_needs(applied):
+    assert await applied("topology").plan(TOPOLOGY) == []
+
+
+@pytest.mark.broker
+async def test_the_producer_can_publish_events_and_nothing_into_dead_letters(applied):
+    async with applied("producer").publisher() as publisher:
+        (event,) = await publisher.publish([an_outgoing()])
+        (forged,) = await publisher.publish([an_outgoing(exchange=DEAD.name, key=MAIL)])
+
+    assert event.fate is Fate.CONFIRMED
+    assert forged.fate is not Fate.CONFIRMED
+    assert "ACCESS_REFUSED" in forged.detail
+
+
+@pytest.mark.broker
+async def test_the_consumer_can_do_all_a_delivery_may_need(applied):
+    async with applied("producer").publisher() as publisher:
+        await publisher.publish([an_outgoing()])
+
+    async with applied("consumer").subscribe(MAIL, prefetch=10) as subscription:
+        assert (await subscription.inspect()).consumers == 1
+        for delivery in await subscription.take(10):
+            await subscription.retry(delivery, timedelta(seconds=1), {})
+        for delivery in await subscription.take(10):
+            await subscription.dead_letter(delivery, {})
+
+    assert await replay(applied("consumer"), MAIL) >= 1
+
+
+@pytest.mark.broker
+async def test_the_consumer_cannot_announce_events(applied):
+    async with applied("consumer").publisher() as publisher:
+        (receipt,) = await publisher.publish([an_outgoing(exchange=DOMAIN_EVENTS.name)])
+
+    assert receipt.fate is not Fate.CONFIRMED
+    assert "ACCESS_REFUSED" in receipt.detail
+
+
+@pytest.mark.broker
+async def test_the_producer_cannot_read_a_queue(applied):
+    with pytest.raises(TopologyError, match="access"):
+        async with applied("producer").subscribe(MAIL, prefetch=1):
+            pass
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("name", ["producer", "consumer"])
+async def test_a_service_cannot_declare_anything(applied, name):
+    with pytest.raises(TopologyError, match="access"):
+        await applied(name).apply(TOPOLOGY)
