@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
-from consumer_service.database import open_engine
+from consumer_service.database import DATABASE_ERRORS, MIGRATION_SECONDS, open_engine
 from consumer_service.migrations import migrate as migrate_database
+from consumer_service.outcome import as_line
 from consumer_service.queues import by_family, queue_name, topology_of
 from consumer_service.registry import TASKS
 from consumer_service.settings import Settings, load_settings, refuse
@@ -20,7 +22,12 @@ from shared.errors import TidingsError
 from shared.logs import configure_logs
 from shared.transport import Transport
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Consume events and do what they ask for.")
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Consume events and do what they ask for.",
+)
 topology_cli = typer.Typer(no_args_is_help=True, help="Compare the broker with what the code needs, or make it so.")
 cli.add_typer(topology_cli, name="topology")
 
@@ -35,7 +42,7 @@ def worker(
     concurrency: Annotated[int | None, typer.Option("--concurrency", "-c", help="Tasks at a time, per queue.")] = None,
 ) -> None:
     """Consume until SIGTERM, then finish what is running and leave."""
-    settings, transport = _open(concurrency=concurrency)
+    settings, transport = _open(**({} if concurrency is None else {"concurrency": concurrency}))
     families = _families(queue, settings)
     _run(_work(settings, transport, families))
 
@@ -88,10 +95,8 @@ def verify() -> None:
     typer.echo("the broker holds what the code needs")
 
 
-def _open(*, concurrency: int | None = None) -> tuple[Settings, Transport]:
-    settings = load_settings()
-    if concurrency is not None:
-        settings = settings.model_copy(update={"concurrency": concurrency})
+def _open(**given: Any) -> tuple[Settings, Transport]:
+    settings = load_settings(**given)
     configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
     transport = open_transport(settings.broker_url, name="tidings consumer")
     if not transport.capabilities.shared_between_processes:
@@ -112,7 +117,7 @@ async def _work(settings: Settings, transport: Transport, families: tuple[str, .
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, pool_size=settings.connections_for(families))
     try:
         async with open_tasks(settings, families) as tasks:
             worker = Worker(settings=settings, transport=transport, engine=engine, tasks=tasks)
@@ -123,17 +128,24 @@ async def _work(settings: Settings, transport: Transport, families: tuple[str, .
 
 async def _serve_while(worker: Worker, settings: Settings, stop: asyncio.Event) -> None:
     """Run the worker, with its health app beside it until it has ended."""
-    config = uvicorn.Config(
-        worker.health(), host=settings.http_host, port=settings.http_port, log_config=None, access_log=False
-    )
-    server = HealthServer(config)
-    serving = asyncio.create_task(server.serve())
+    listening = _listen(settings.http_host, settings.http_port)
+    server = HealthServer(uvicorn.Config(worker.health(), log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve([listening]))
     try:
         await worker.run(stop)
     finally:
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Opened here, because uvicorn would end the process from within a task."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        refuse([f"TIDINGS_HTTP_PORT: cannot listen on {host}, port {port}: {error.strerror}"])
 
 
 class HealthServer(uvicorn.Server):
@@ -146,7 +158,7 @@ class HealthServer(uvicorn.Server):
 
 
 async def _migrate(settings: Settings) -> None:
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, statement_seconds=MIGRATION_SECONDS)
     try:
         await migrate_database(engine)
     finally:
@@ -158,6 +170,9 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except (TidingsError, ValueError) as error:
         refuse([f"{type(error).__name__}: {error}"])
+    except DATABASE_ERRORS as error:
+        typer.echo(f"the database cannot be used: {as_line(str(error))}", err=True)
+        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from consumer_service.execution import refused
 from consumer_service.inbox import Inbox
 from consumer_service.quarantine import Quarantine
 from consumer_service.settlement import Settlement
-from consumer_service.task import Guarantee
 from shared.transport import Delivery
 
 TO_BURY = frozenset({Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
@@ -29,12 +28,15 @@ class Admitted:
 class Admission:
     """Reads deliveries and asks the inbox, for as many as arrived, in one transaction."""
 
-    def __init__(self, *, queue: str, dispatcher: Dispatcher, inbox: Inbox, quarantine: Quarantine) -> None:
-        """Remember whom to ask."""
+    def __init__(
+        self, *, queue: str, dispatcher: Dispatcher, inbox: Inbox, quarantine: Quarantine, pause_seconds: float
+    ) -> None:
+        """Remember whom to ask, and how long to wait before asking a database that is away again."""
         self._queue = queue
         self._dispatcher = dispatcher
         self._inbox = inbox
         self._quarantine = quarantine
+        self._pause_seconds = pause_seconds
 
     async def admit(self, deliveries: Sequence[Delivery]) -> Admitted:
         """Sort these. Waits while a suspect is being worked on, and while the database is away.
@@ -45,16 +47,19 @@ class Admission:
         readable = [each for _, each in found if isinstance(each, Assignment)]
         ended = [Settlement(delivery, each) for delivery, each in found if not isinstance(each, Assignment)]
         await self._quarantine.enter(len(readable))
-        asked = [each for each in readable if is_started_first(each)]
-        verdicts = await self._ask(asked)
-        suspects = [each for each, verdict in zip(asked, verdicts, strict=True) if verdict is Verdict.SUSPECT]
+        asked = [each for each in readable if each.is_started_first]
+        verdicts = dict(zip(asked, await self._ask(asked), strict=True))
+        ready: list[Assignment] = []
+        suspects: list[Assignment] = []
+        for each in readable:
+            match verdicts.get(each, Verdict.GRANTED):
+                case Verdict.GRANTED:
+                    ready.append(each)
+                case Verdict.SUSPECT:
+                    suspects.append(each)
+                case verdict:
+                    ended.append(_ended(each, verdict))
         self._quarantine.leave(len(suspects))
-        ready = [each for each in readable if not is_started_first(each)]
-        for each, verdict in zip(asked, verdicts, strict=True):
-            if verdict is Verdict.GRANTED:
-                ready.append(each)
-            elif verdict is not Verdict.SUSPECT:
-                ended.append(_ended(each, verdict))
         return Admitted(ready, suspects, ended)
 
     async def admit_alone(self, suspect: Assignment) -> Assignment | Settlement:
@@ -65,16 +70,9 @@ class Admission:
     async def _ask(self, wanted: Sequence[Assignment], *, alone: bool = False) -> Sequence[Verdict]:
         if not wanted:
             return []
-        return await insist(lambda: self._inbox.start(wanted, alone=alone), queue=self._queue)
-
-
-def is_started_first(assignment: Assignment) -> bool:
-    """Whether a start is committed before the task runs.
-
-    A transactional task needs none: its inbox row commits with its own rows. Only after a redelivery, which may be
-    the mark of a crash, is it started first as well, so that a message that kills workers is found out.
-    """
-    return assignment.task.guarantee is not Guarantee.TRANSACTIONAL or assignment.delivery.redelivered
+        return await insist(
+            lambda: self._inbox.start(wanted, alone=alone), queue=self._queue, pause_seconds=self._pause_seconds
+        )
 
 
 def _ended(assignment: Assignment, verdict: Verdict) -> Settlement:

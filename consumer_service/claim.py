@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     CRASH_LOOP = "crash_loop"
     """Too many workers died while they held this."""
     AMBIGUOUS = "ambiguous"
-    """A worker died while it held this, and the task must not be repeated."""
+    """The task must not be repeated, and it may have been done: a worker died while it held this, or gave it up."""
     CONFLICT = "conflict"
     """This message id was seen before with another body."""
 
@@ -47,6 +47,7 @@ class Remembered:
     status: Status
     holder: str
     starts: int
+    replays: int
     holder_seen_at: datetime | None
     now: datetime
 
@@ -61,19 +62,28 @@ class Remembered:
         return self.starts + 1 if self.status is Status.STARTED else 1
 
 
-def judge(row: Remembered, body_hash: bytes, guarantee: Guarantee, *, is_mine: bool, alone: bool) -> Verdict:
-    """Decide. `is_mine`: this worker holds the row, but is not working on it. `alone`: nothing else is running here."""
+def judge(
+    row: Remembered, body_hash: bytes, guarantee: Guarantee, *, replays: int, is_mine: bool, alone: bool
+) -> Verdict:
+    """Decide. `is_mine`: this worker holds the row, but is not working on it. `alone`: nothing else is running here.
+
+    What is dead is started again, because only a way back from dead letters brings it. But it may also be a
+    redelivery whose settlement was lost: where the effect must not be repeated, only a newer replay counts.
+    """
+    may_repeat = guarantee is not Guarantee.AT_MOST_ONCE or replays > row.replays
     if row.body_hash != body_hash:
         return Verdict.CONFLICT
     if row.status is Status.DONE:
         return Verdict.DONE
-    if row.status is not Status.STARTED or is_mine:
-        return Verdict.GRANTED
-    return Verdict.HELD if row.holder_is_alive else _judge_orphan(row, guarantee, alone=alone)
+    if row.status is Status.STARTED and not is_mine:
+        return Verdict.HELD if row.holder_is_alive else _judge_orphan(row, may_repeat=may_repeat, alone=alone)
+    if row.status is Status.DEAD and not may_repeat:
+        return Verdict.AMBIGUOUS
+    return Verdict.GRANTED
 
 
-def _judge_orphan(row: Remembered, guarantee: Guarantee, *, alone: bool) -> Verdict:
-    if guarantee is Guarantee.AT_MOST_ONCE:
+def _judge_orphan(row: Remembered, *, may_repeat: bool, alone: bool) -> Verdict:
+    if not may_repeat:
         return Verdict.AMBIGUOUS
     if row.starts >= CRASH_LIMIT:
         return Verdict.CRASH_LOOP

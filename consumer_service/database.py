@@ -16,6 +16,7 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 5
 IDLE_TRANSACTION_SECONDS = 60
+MIGRATION_SECONDS = 3600
 PAUSE_SECONDS = 1.0
 
 DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
@@ -24,30 +25,42 @@ DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
 log: Any = structlog.get_logger()
 
 
-def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+def open_engine(url: str, *, pool_size: int = 10, statement_seconds: int = STATEMENT_SECONDS) -> AsyncEngine:
     """Return an engine; opens no connection. `postgresql://` means asyncpg, `sqlite://` means aiosqlite.
 
-    Error texts never show parameters, because parameters hold people's data.
+    A PostgreSQL URL may say all that libpq URLs can say about TLS and hosts. Error texts never show parameters,
+    because parameters hold people's data.
     """
-    if make_url(url).get_backend_name() == "sqlite":
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
         return _open_sqlite(url)
+    return _open_postgresql(f"postgresql://{rest}", pool_size, statement_seconds)
+
+
+def _open_postgresql(url: str, pool_size: int, statement_seconds: int) -> AsyncEngine:
+    import asyncpg  # type: ignore[import-untyped]
+
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=statement_seconds + LOCK_SECONDS,
+            server_settings={
+                "application_name": "tidings consumer",
+                "statement_timeout": f"{statement_seconds}s",
+                "lock_timeout": f"{LOCK_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
+            },
+        )
+
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        "postgresql+asyncpg://",
+        async_creator=connect,
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
-        connect_args={
-            "timeout": CONNECT_SECONDS,
-            "command_timeout": STATEMENT_SECONDS + 5,
-            "server_settings": {
-                "application_name": "tidings consumer",
-                "statement_timeout": f"{STATEMENT_SECONDS}s",
-                "lock_timeout": f"{LOCK_SECONDS}s",
-                "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
-            },
-        },
     )
 
 
@@ -64,11 +77,11 @@ def _open_sqlite(url: str) -> AsyncEngine:
     return engine
 
 
-async def insist(ask: Callable[[], Awaitable[T]], *, queue: str) -> T:
+async def insist(ask: Callable[[], Awaitable[T]], *, queue: str, pause_seconds: float = PAUSE_SECONDS) -> T:
     """Ask the database until it answers. Meanwhile deliveries stay unsettled, and prefetch stops the flow."""
     while True:
         try:
             return await ask()
         except DATABASE_ERRORS as error:
             log.warning("inbox.unavailable", queue=queue, error=type(error).__name__)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(pause_seconds)

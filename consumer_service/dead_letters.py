@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from consumer_service.dispatch import REPLAYS, replays
 from shared.errors import MoveNotConfirmed
 from shared.topology import RETRY_RETURN
 from shared.transport import ATTEMPT, Delivery, Fate, Message, Outgoing, Publisher, Subscription, Transport
@@ -22,9 +23,11 @@ async def replay(
 ) -> int:
     """Send up to `most` dead letters of a queue back to that very queue, and return how many went.
 
-    No other subscriber sees them again. They keep their message id, so what was done before is not done twice, and
-    start over at the first attempt. A copy is confirmed before the dead letter is acked: a crash between leaves
-    both. Those not wanted stay where they are. Raises MoveNotConfirmed when a copy is not known to be safe.
+    No other subscriber sees them again. They keep their message id, so what was done before is not done twice,
+    start over at the first attempt, and count as replayed once more, without which a task that must not be repeated
+    is not started again. A copy is confirmed before the dead letter is acked: a crash between leaves both. Looks at
+    the `most` oldest only; those not wanted stay where they are. Raises MoveNotConfirmed when a copy is not known to
+    be safe.
     """
     replayed = 0
     async with (
@@ -53,7 +56,7 @@ async def _arrived(dead: Subscription, most: int) -> Sequence[Delivery]:
 
 async def _send_home(publisher: Publisher, queue: str, delivery: Delivery) -> None:
     kept = {name: value for name, value in delivery.message.headers.items() if not name.startswith("tidings-")}
-    message = replace(delivery.message, headers={**kept, ATTEMPT: 1})
+    message = replace(delivery.message, headers={**kept, ATTEMPT: 1, REPLAYS: replays(delivery.message) + 1})
     (receipt,) = await publisher.publish([Outgoing(RETRY_RETURN.name, queue, message)])
     if receipt.fate is not Fate.CONFIRMED:
         raise MoveNotConfirmed(f"{queue}.dead to {queue}: {receipt.fate}, {receipt.detail}")

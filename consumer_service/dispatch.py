@@ -5,14 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_service.outcome import DeadLetter
-from consumer_service.task import Task
+from consumer_service.outcome import DeadLetter, as_line
+from consumer_service.task import Guarantee, Task
 from shared.contracts import Contract
 from shared.envelope import Envelope, EnvelopeReader
 from shared.errors import EnvelopeError
-from shared.transport import Delivery, Message
+from shared.transport import MOST_ATTEMPTS, Delivery, Message
 
 AnyTask = Task[Any]
+
+REPLAYS = "tidings-replays"
+"""The header that counts how often a dead letter was sent back to its queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,20 @@ class Assignment:
     task: AnyTask
     key: Key
     body_hash: bytes
+
+    @property
+    def is_started_first(self) -> bool:
+        """Whether a start is committed before the task runs.
+
+        A transactional task needs none: its inbox row commits with its own rows. Only after a redelivery, which may
+        be the mark of a crash, is it started first as well, so that a message that kills workers is found out.
+        """
+        return self.task.guarantee is not Guarantee.TRANSACTIONAL or self.delivery.redelivered
+
+    @property
+    def replays(self) -> int:
+        """How often somebody sent this message back from dead letters."""
+        return replays(self.delivery.message)
 
 
 class Dispatcher:
@@ -59,9 +76,15 @@ class Dispatcher:
         try:
             envelope = self._reader.read(delivery.message)
         except EnvelopeError as error:
-            return DeadLetter(error.reason, str(error), fingerprint=error.reason)
+            return DeadLetter(error.reason, as_line(str(error)), fingerprint=error.reason)
         task = self._tasks[envelope.type]
         return Assignment(delivery, envelope, task, Key(task.name, envelope.id), body_hash(delivery.message))
+
+
+def replays(message: Message) -> int:
+    """Return how often a message was sent back from dead letters. A nonsensical header counts as never."""
+    count = message.headers.get(REPLAYS)
+    return count if type(count) is int and 0 <= count <= MOST_ATTEMPTS else 0
 
 
 def body_hash(message: Message) -> bytes:

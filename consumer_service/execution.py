@@ -8,9 +8,10 @@ from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from consumer_service.claim import Verdict
+from consumer_service.database import DATABASE_ERRORS
 from consumer_service.dispatch import Assignment
 from consumer_service.inbox import Inbox
 from consumer_service.outcome import (
@@ -20,6 +21,7 @@ from consumer_service.outcome import (
     Outcome,
     OutcomeUnknown,
     Reason,
+    Released,
     Retry,
     TaskFailure,
     describe,
@@ -31,6 +33,10 @@ from consumer_service.task import Context, Guarantee
 log: Any = structlog.get_logger()
 
 
+class StrayCancellation(Exception):
+    """Something beneath a task was cancelled, though nobody cancelled the task: a library lost its connection, say."""
+
+
 class Execution:
     """Knows how each guarantee is kept. `draw` is the dice that spreads retries."""
 
@@ -38,13 +44,24 @@ class Execution:
         """Remember the inbox in whose transactions the transactional tasks run."""
         self._inbox = inbox
         self._draw = draw
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Start nothing more, and let the time of what runs be up now. What may be repeated is given back."""
+        self._stopped = True
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(asyncio.get_running_loop().time())
 
     async def run(self, assignment: Assignment) -> Outcome:
         """Run the task once. Never raises but for cancellation, which leaves no transaction open."""
+        if self._stopped:
+            return Released()
         try:
             if assignment.task.guarantee is Guarantee.TRANSACTIONAL:
                 return await self._run_in_transaction(assignment)
-            await _perform(assignment, Context(assignment.envelope, assignment.task.name, _attempt(assignment)))
+            await self._perform(assignment)
         # A task may raise anything at all, and whatever it raises must become an outcome: this is the only place
         # that can promise that a worker survives its tasks.
         except Exception as error:  # noqa: BLE001
@@ -52,20 +69,46 @@ class Execution:
         return Done()
 
     async def _run_in_transaction(self, assignment: Assignment) -> Outcome:
-        async with self._inbox.transaction([assignment]) as (session, (verdict,)):
-            if verdict is Verdict.GRANTED:
-                context = Context(assignment.envelope, assignment.task.name, _attempt(assignment), session)
-                await _perform(assignment, context)
-        return Done() if verdict is Verdict.GRANTED else refused(verdict)
+        """A database that fails outside of the task's own statements spends none of its attempts."""
+        has_begun = False
+        try:
+            async with self._inbox.transaction([assignment]) as (session, (verdict,)):
+                if verdict is not Verdict.GRANTED:
+                    return refused(verdict)
+                has_begun = True
+                await self._perform(assignment, session)
+        except DATABASE_ERRORS as error:
+            if has_begun and not _is_the_connection_lost(error):
+                raise
+            log.warning("inbox.unavailable", queue=assignment.delivery.queue, error=type(error).__name__)
+            return Retry(DEFER, describe(error), spends_attempt=False)
+        return Done()
+
+    async def _perform(self, assignment: Assignment, session: AsyncSession | None = None) -> None:
+        task = assignment.task
+        context = Context(assignment.envelope, task.name, _attempt(assignment), session)
+        if self._stopped:
+            raise TimeoutError
+        try:
+            async with asyncio.timeout(task.timeout.total_seconds()) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    await task.run(assignment.envelope.data, context)
+                finally:
+                    self._deadlines.discard(deadline)
+        except asyncio.CancelledError as error:
+            if _are_we_cancelled():
+                raise
+            raise StrayCancellation from error
 
     def _failed(self, assignment: Assignment, error: Exception) -> Outcome:
         if not isinstance(error, TaskFailure):
             # The error's own text stays out of the log: a library may have quoted a person's data in it.
-            log.warning("task.raised", kind=type(error).__name__, stack=traceback.format_tb(error.__traceback__)[-3:])
-        if _is_the_database_away(error):
-            return Retry(DEFER, describe(error), spends_attempt=False)
+            log.warning("task.raised", kind=type(error).__name__, frames=traceback.format_tb(error.__traceback__)[-3:])
         if assignment.task.guarantee is Guarantee.AT_MOST_ONCE and _is_ambiguous(error):
             return DeadLetter(Reason.AMBIGUOUS, describe(error), fingerprint(assignment.task.name, error))
+        if self._stopped and isinstance(error, TimeoutError):
+            return Released()
         return assignment.task.retry.decide(assignment.task.name, error, _attempt(assignment), self._draw())
 
 
@@ -79,14 +122,9 @@ def refused(verdict: Verdict) -> Outcome:
         case Verdict.CRASH_LOOP:
             return DeadLetter(Reason.CRASH_LOOP, "workers died while they worked on this message", "crash_loop")
         case Verdict.AMBIGUOUS:
-            return DeadLetter(Reason.AMBIGUOUS, "a worker died during an effect that must not be repeated", "ambiguous")
+            return DeadLetter(Reason.AMBIGUOUS, "this was started before, and must not be repeated", "ambiguous")
         case _:
             return Retry(DEFER, "another delivery of this message is being worked on", spends_attempt=False)
-
-
-async def _perform(assignment: Assignment, context: Context) -> None:
-    async with asyncio.timeout(assignment.task.timeout.total_seconds()):
-        await assignment.task.run(assignment.envelope.data, context)
 
 
 def _attempt(assignment: Assignment) -> int:
@@ -98,8 +136,11 @@ def _is_ambiguous(error: Exception) -> bool:
     return isinstance(error, OutcomeUnknown) or not isinstance(error, TaskFailure)
 
 
-def _is_the_database_away(error: Exception) -> bool:
-    """Whether the inbox's own database failed, rather than the task: that spends no attempt."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    return isinstance(error, PoolTimeout)
+def _is_the_connection_lost(error: Exception) -> bool:
+    """Whether the transaction was lost with its connection, rather than refused for what is in it."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _are_we_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -17,11 +17,17 @@ Check = Callable[[], Awaitable[str]]
 """Returns a short detail, or raises what is wrong."""
 
 
-def health_app(*, checks: Mapping[str, Check], started: Callable[[], bool], registry: CollectorRegistry) -> FastAPI:
+def health_app(
+    *,
+    checks: Mapping[str, Check],
+    started: Callable[[], bool],
+    registry: CollectorRegistry,
+    check_seconds: float = CHECK_SECONDS,
+) -> FastAPI:
     """Return the worker's small web app.
 
     `/livez` asks nothing of anybody: a broker that is away must not get workers restarted. `/readyz` is 200 only
-    when every check passes, each within its own deadline.
+    when every check passes, each within `check_seconds`.
     """
     app = FastAPI(title="Tidings worker", openapi_url=None)
 
@@ -35,7 +41,7 @@ def health_app(*, checks: Mapping[str, Check], started: Callable[[], bool], regi
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
+        answers = await asyncio.gather(*(_ask(check, check_seconds) for check in checks.values()))
         ready = all(answer["status"] == "ok" for answer in answers)
         body = {"status": "ok" if ready else "failing", "checks": dict(zip(checks, answers, strict=True))}
         return JSONResponse(body, status_code=200 if ready else 503)
@@ -47,10 +53,10 @@ def health_app(*, checks: Mapping[str, Check], started: Callable[[], bool], regi
     return app
 
 
-async def _ask(check: Check) -> dict[str, object]:
+async def _ask(check: Check, seconds: float) -> dict[str, object]:
     began = monotonic()
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(seconds):
             status, detail = "ok", await check()
     except TidingsError as error:
         status, detail = "failing", str(error)

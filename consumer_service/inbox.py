@@ -10,12 +10,13 @@ The promise, by guarantee:
 An inbox cannot make a mail exactly-once: the mail server does not take part in our transaction.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, collate, func, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
@@ -46,7 +47,8 @@ class Inbox:
         self._engine = engine
         self._worker = worker
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._working_on: set[Key] = set()
+        # Counted, because a twin may be started between the commit of an end and our taking note of it.
+        self._working_on: Counter[Key] = Counter()
 
     async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
         """Start as many of these as may be started, commit, and return one verdict each, in this order.
@@ -54,9 +56,16 @@ class Inbox:
         Whatever was granted, or refused as crash loop or ambiguous, must be finished. `alone` promises that nothing
         else runs in this process, so that suspects may be started too.
         """
-        async with self._engine.begin() as connection:
-            verdicts = await self._claim(connection, wanted, Status.STARTED, alone=alone)
-        self._working_on.update(_taken_over(wanted, verdicts))
+        taken: Counter[Key] = Counter()
+        try:
+            async with self._engine.begin() as connection:
+                verdicts = await self._claim(connection, wanted, Status.STARTED, alone=alone)
+                taken = _taken_over(wanted, verdicts)
+                # Before the commit, which shows the rows to others: a twin must not find them held by nobody.
+                self._working_on += taken
+        except BaseException:
+            self._working_on -= taken
+            raise
         return verdicts
 
     @asynccontextmanager
@@ -66,18 +75,17 @@ class Inbox:
         A twin that another worker is working on makes this wait for that worker's commit, up to the lock timeout.
         """
         async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-            mine = {each.key for each in wanted} & self._working_on
+            mine = {each.key for each in wanted if each.is_started_first and each.key in self._working_on}
             verdicts = await self._claim(await session.connection(), wanted, Status.DONE, alone=False, mine=mine)
             yield session, verdicts
-        self._working_on.difference_update(mine)
 
     async def finish(self, finishes: Sequence[Finish]) -> None:
-        """Record how these ended, and commit. A pair that another worker has taken over is left as it is."""
+        """Record how these ended, and commit. A pair that is done, or that another worker has taken, stays as it is."""
         if finishes:
             ordered = sorted(finishes, key=lambda finish: (finish.key.task, finish.key.message_id))
             async with self._engine.begin() as connection:
                 await connection.execute(self._finishing(), [_finish_row(finish) for finish in ordered])
-            self._working_on.difference_update(finish.key for finish in finishes)
+            self._working_on -= Counter(finish.key for finish in finishes)
 
     async def _claim(
         self,
@@ -98,7 +106,7 @@ class Inbox:
         return _hand_out(wanted, verdicts)
 
     async def _insert_rows(self, connection: AsyncConnection, wanted: Sequence[Assignment], status: Status) -> set[Key]:
-        statement = self._insert(InboxMessage).on_conflict_do_nothing()
+        statement = self._insert(InboxMessage).values(finished_at=_finished_at(status)).on_conflict_do_nothing()
         inserted = await connection.execute(
             statement.returning(InboxMessage.task, InboxMessage.message_id),
             [self._row(each, status) for each in wanted],
@@ -113,6 +121,7 @@ class Inbox:
             "status": status,
             "holder": self._worker,
             "attempt": each.delivery.message.attempt,
+            "replays": each.replays,
         }
 
     async def _claim_known(
@@ -125,43 +134,54 @@ class Inbox:
         mine: set[Key] | frozenset[Key],
     ) -> dict[Key, Verdict]:
         rows = await _remembered(connection, [each.key for each in known])
-        verdicts: dict[Key, Verdict] = {}
-        for each in known:
-            row = rows[each.key]
-            idle = row.holder == self._worker and (each.key in mine or each.key not in self._working_on)
-            verdicts[each.key] = judge(row, each.body_hash, each.task.guarantee, is_mine=idle, alone=alone)
-        taken_over = [each for each in known if verdicts[each.key] in TAKES_OVER]
+        verdicts = {each.key: self._judge(rows.get(each.key), each, alone=alone, mine=mine) for each in known}
+        # What is refused here is not done, so a transaction that is about to say `done` must leave it as it is.
+        taking = TAKES_OVER if status is Status.STARTED else {Verdict.GRANTED}
+        taken_over = [each for each in known if verdicts[each.key] in taking]
         if taken_over:
             again = [self._row(each, status) | _starts(each, rows[each.key]) for each in taken_over]
-            await connection.execute(_starting_again(), again)
+            await connection.execute(_starting_again(status), again)
         return verdicts
+
+    def _judge(
+        self, row: Remembered | None, each: Assignment, *, alone: bool, mine: set[Key] | frozenset[Key]
+    ) -> Verdict:
+        if row is None:
+            return Verdict.HELD  # Swept away since our insert found it; it will be asked for again.
+        idle = row.holder == self._worker and (each.key in mine or each.key not in self._working_on)
+        return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=idle, alone=alone)
 
     def _finishing(self) -> Any:
         return (
             update(InboxMessage)
             .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
-            .where(InboxMessage.holder == self._worker)
+            .where(InboxMessage.holder == self._worker, InboxMessage.status != Status.DONE)
             .values(status=bindparam("status"), error=bindparam("error"), finished_at=func.current_timestamp())
         )
 
 
 async def _remembered(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, Remembered]:
+    bytewise = "C" if connection.dialect.name == "postgresql" else "BINARY"
     statement = (
         select(InboxMessage, WorkerRow.seen_at, func.current_timestamp(type_=WorkerRow.seen_at.type).label("now"))
         .join(WorkerRow, WorkerRow.id == InboxMessage.holder, isouter=True)
         .where(KEY.in_([(key.task, key.message_id) for key in keys]))
-        .order_by(InboxMessage.task, InboxMessage.message_id)
+        .order_by(collate(InboxMessage.task, bytewise), collate(InboxMessage.message_id, bytewise))
         .with_for_update(of=InboxMessage)
     )
     return {
         Key(row.task, row.message_id): Remembered(
-            row.body_hash, Status(row.status), row.holder, row.starts, row.seen_at, row.now
+            row.body_hash, Status(row.status), row.holder, row.starts, row.replays, row.seen_at, row.now
         )
         for row in await connection.execute(statement)
     }
 
 
-def _starting_again() -> Any:
+def _finished_at(status: Status) -> ColumnElement[Any]:
+    return func.current_timestamp() if status is Status.DONE else null()
+
+
+def _starting_again(status: Status) -> Any:
     return (
         update(InboxMessage)
         .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
@@ -170,13 +190,20 @@ def _starting_again() -> Any:
             holder=bindparam("holder"),
             starts=bindparam("starts"),
             attempt=bindparam("attempt"),
+            replays=bindparam("replays"),
             started_at=func.current_timestamp(),
+            finished_at=_finished_at(status),
         )
     )
 
 
 def _starts(each: Assignment, row: Remembered) -> dict[str, Any]:
-    return {"starts": row.next_starts, "key_task": each.key.task, "key_id": each.key.message_id}
+    return {
+        "starts": row.next_starts,
+        "replays": max(row.replays, each.replays),
+        "key_task": each.key.task,
+        "key_id": each.key.message_id,
+    }
 
 
 def _finish_row(finish: Finish) -> dict[str, Any]:
@@ -189,7 +216,10 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
 
 
 def _in_lock_order(each: Assignment) -> tuple[str, str]:
-    """Two workers that want the same rows lock them in the same order, so neither waits for the other forever."""
+    """Two workers that want the same rows lock them in the same order, so neither waits for the other forever.
+
+    Python sorts text as the database does bytewise; a database's own language might put `a` before `B`.
+    """
     return each.key.task, each.key.message_id
 
 
@@ -203,5 +233,5 @@ def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> lis
     return answers
 
 
-def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> list[Key]:
-    return [each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER]
+def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> Counter[Key]:
+    return Counter(each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER)

@@ -32,6 +32,7 @@ class InboxMessage(Base):
     holder: Mapped[str] = mapped_column(String(ID_LENGTH))
     starts: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     attempt: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    replays: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     error: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -79,6 +79,8 @@ class OutcomeUnknown(TaskFailure):
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
 """The parts of an error's text that differ between two failures of one kind: ids, addresses, numbers, quoted values."""
 
+LONGEST_LINE = 300
+
 
 def describe(error: BaseException) -> str:
     """Return one line for logs and headers.
@@ -86,13 +88,17 @@ def describe(error: BaseException) -> str:
     Only a TaskFailure's text is trusted not to hold a person's data; of any other error, its type and its place.
     """
     if isinstance(error, TaskFailure):
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        return as_line(f"{type(error).__name__}: {error}")
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
+    return as_line(f"{type(error).__name__}{place}")
+
+
+def as_line(text: str) -> str:
+    """Return what a header, a database and a terminal can all hold: one line, nothing that cannot be printed."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))[:LONGEST_LINE]
 
 
 def fingerprint(task: str, error: BaseException) -> str:
     """Return twelve hex digits that failures of the same kind in the same task share."""
-    kind = VARYING.sub("?", f"{task}|{type(error).__qualname__}|{error}")
-    return hashlib.sha256(kind.encode()).hexdigest()[:12]
+    return hashlib.sha256(VARYING.sub("?", f"{task}|{describe(error)}").encode()).hexdigest()[:12]

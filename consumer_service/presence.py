@@ -28,33 +28,36 @@ def worker_name() -> str:
 
 
 @asynccontextmanager
-async def present(engine: AsyncEngine, *, worker: str, queues: str) -> AsyncIterator[None]:
+async def present(
+    engine: AsyncEngine, *, worker: str, queues: str, beat_seconds: float = BEAT_SECONDS
+) -> AsyncIterator[asyncio.Event]:
     """Keep this worker's heartbeat going for as long as the context lasts; leave no row behind on leaving.
 
-    Entering waits for the first beat, however long the database is away: a worker without a pulse holds nothing.
+    Yields an event that is set by the first beat, however long the database is away: a worker without a pulse must
+    hold nothing. A bug that ends the heartbeat ends whatever runs in the context.
     """
-    first_beat = asyncio.Event()
-    beating = asyncio.create_task(_beat_for_ever(engine, worker, queues, first_beat), name="heartbeat")
+    seen = asyncio.Event()
     try:
-        await first_beat.wait()
-        yield
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(_beat_for_ever(engine, worker, queues, seen, beat_seconds), name="heartbeat")
+            try:
+                yield seen
+            finally:
+                beating.cancel()
     finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
         with suppress(*DATABASE_ERRORS):
             async with engine.begin() as connection:
                 await connection.execute(delete(WorkerRow).where(WorkerRow.id == worker))
 
 
-async def _beat_for_ever(engine: AsyncEngine, worker: str, queues: str, first_beat: asyncio.Event) -> None:
+async def _beat_for_ever(engine: AsyncEngine, worker: str, queues: str, seen: asyncio.Event, pause: float) -> None:
     while True:
         try:
             await beat(engine, worker=worker, queues=queues)
-            first_beat.set()
+            seen.set()
         except DATABASE_ERRORS as error:
             log.warning("worker.heartbeat_failed", error=type(error).__name__)
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(pause)
 
 
 async def beat(engine: AsyncEngine, *, worker: str, queues: str) -> None:

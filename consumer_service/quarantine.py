@@ -19,9 +19,12 @@ class Quarantine:
 
     async def enter(self, count: int) -> None:
         """Wait until no suspect is running or waiting to run, then count this many as running."""
-        await self._open.wait()
+        # Asked again on waking: the next suspect may have closed the door since it was opened.
+        while not self._open.is_set():
+            await self._open.wait()
         self._running += count
-        self._idle.clear()
+        if self._running:
+            self._idle.clear()
 
     def leave(self, count: int) -> None:
         """Count this many as finished."""
@@ -33,6 +36,8 @@ class Quarantine:
     async def alone(self) -> AsyncIterator[None]:
         """Let nobody in, wait until everybody is out, and hold the door for as long as this context lasts."""
         async with self._one_at_a_time:
+            # Those who wait at the door enter first, or a row of suspects would keep them out to its end.
+            await asyncio.sleep(0)
             self._open.clear()
             try:
                 await self._idle.wait()

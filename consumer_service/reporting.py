@@ -11,14 +11,15 @@ from shared.transport import Delivery
 
 log: Any = structlog.get_logger()
 
-UNREADABLE = "unreadable"
+UNREAD = "unread"
+"""Stands for the type of a delivery that could not be read, or was given back before it was."""
 
 
 def report(
     metrics: ConsumerMetrics, queue: str, delivery: Delivery, outcome: Outcome, assignment: Assignment | None
 ) -> None:
     """Say what became of a delivery: who it was, which attempt, and why."""
-    wire_type = assignment.envelope.type if assignment else UNREADABLE
+    wire_type = assignment.envelope.type if assignment else UNREAD
     ended = _name(outcome)
     metrics.deliveries.labels(queue, wire_type, ended).inc()
     line: dict[str, object] = {"queue": queue, "type": wire_type, "attempt": delivery.message.attempt}

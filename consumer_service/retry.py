@@ -16,6 +16,12 @@ from consumer_service.outcome import (
 DEFER = timedelta(seconds=5)
 """The wait of a delivery that could not be started at all: its twin is being worked on, or the database is away."""
 
+LONGEST_WISH = timedelta(days=1)
+"""No other side makes us wait longer than this, whatever it asks for."""
+
+STEEPEST_GROWTH = 100.0
+"""Steeper is a slip of the pen, and its sixtieth power would not fit a float."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -35,8 +41,10 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse a policy that makes no sense, when it is written rather than when it is needed."""
-        if self.limit < 1 or self.first <= timedelta(0) or self.growth < 1 or not 0 <= self.jitter < 1:
-            raise ValueError(f"{self!r}: limit and growth are at least 1, first is positive, jitter is in [0, 1)")
+        if self.limit < 1 or not 1 <= self.growth <= STEEPEST_GROWTH or not 0 <= self.jitter < 1:
+            raise ValueError(f"{self!r}: limit is at least 1, growth is in [1, {STEEPEST_GROWTH:g}], jitter in [0, 1)")
+        if self.first <= timedelta(0) or self.longest <= timedelta(0):
+            raise ValueError(f"{self!r}: first and longest are positive")
 
     def delay(self, attempt: int, draw: float = 0.5) -> timedelta:
         """Return the wait after this attempt (from 1); `draw` in [0, 1) is the jitter's dice, 0.5 meaning none."""
@@ -50,5 +58,5 @@ class RetryPolicy:
             return DeadLetter(Reason.PERMANENT_FAILURE, describe(error), fingerprint(task, error))
         if attempt >= self.limit:
             return DeadLetter(Reason.RETRIES_EXHAUSTED, describe(error), fingerprint(task, error))
-        wished = error.retry_after if isinstance(error, TemporaryFailure) else None
-        return Retry(max(self.delay(attempt, draw), wished or timedelta(0)), describe(error))
+        wished = (error.retry_after if isinstance(error, TemporaryFailure) else None) or timedelta(0)
+        return Retry(max(self.delay(attempt, draw), min(wished, LONGEST_WISH)), describe(error))

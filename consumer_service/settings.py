@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
+from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,7 +26,9 @@ NEEDED_BY = {
 class Settings(BaseSettings):
     """Settings of one worker process. Values that are or hold secrets never show in a representation or an error."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     broker_url: str = Field(repr=False)
     database_url: str = Field(repr=False)
@@ -52,6 +56,7 @@ class Settings(BaseSettings):
         parts = urlsplit(url)
         if parts.scheme not in {"amqp", "amqps", "memory"}:
             raise ValueError("the URL must start with amqp:// or amqps://")
+        _insist_on_a_port(parts)
         if "no_verify_ssl" in parse_qs(parts.query, keep_blank_values=True):
             raise ValueError("no_verify_ssl would accept any certificate; trust the broker's CA with ?cafile= instead")
         return url
@@ -59,8 +64,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_is_supported(cls, url: str) -> str:
-        if urlsplit(url).scheme.partition("+")[0] not in {"postgresql", "sqlite"}:
+        parts = urlsplit(url)
+        if parts.scheme.partition("+")[0] not in {"postgresql", "sqlite"}:
             raise ValueError("the URL must start with postgresql:// or sqlite:///")
+        if parts.scheme.startswith("sqlite") and parts.path in {"", "/", "/:memory:"}:
+            raise ValueError("SQLite needs a file, as in sqlite:////var/lib/tidings.db")
+        _insist_on_a_port(parts)
         return url
 
     @model_validator(mode="after")
@@ -68,6 +77,13 @@ class Settings(BaseSettings):
         if self.prefetch is not None and self.prefetch < self.concurrency:
             raise ValueError(f"{PREFIX}PREFETCH must be at least {PREFIX}CONCURRENCY, or workers will idle")
         return self
+
+    def connections_for(self, families: Sequence[str]) -> int:
+        """Return how many database connections a worker for these may need at once, so that nothing waits for one.
+
+        One for each task that runs, two for each family's admission and settlement, two for heartbeat and health.
+        """
+        return len(families) * (self.concurrency + 2) + 2
 
     def prefetch_for(self, longest_task: timedelta) -> int:
         """Return how many deliveries to hold, so that the last of them is acked before the broker's ack timeout.
@@ -97,10 +113,16 @@ class Settings(BaseSettings):
         ]
 
 
-def load_settings() -> Settings:
-    """Read the environment, and `TIDINGS_SECRETS_DIR` for mounted secrets. Exits with code 2, one line per mistake."""
+def load_settings(**given: Any) -> Settings:
+    """Read the environment, and `TIDINGS_SECRETS_DIR` for mounted secrets; what is given here goes before both.
+
+    Exits with code 2, one line per mistake.
+    """
+    secrets = os.environ.get(f"{PREFIX}SECRETS_DIR") or None
+    if secrets and not Path(secrets).is_dir():
+        refuse([f"{PREFIX}SECRETS_DIR: there is no such directory"])
     try:
-        return Settings(_secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"))
+        return Settings(_secrets_dir=secrets, **given)
     except ValidationError as error:
         refuse([_line(problem) for problem in error.errors(include_url=False, include_input=False)])
 
@@ -109,6 +131,11 @@ def refuse(lines: list[str]) -> NoReturn:
     """Say on stderr what is wrong, and exit with code 2."""
     sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.exit(2)
+
+
+def _insist_on_a_port(parts: SplitResult) -> None:
+    """Raise ValueError when the port is not a number between 0 and 65535; reading it is what checks it."""
+    _ = parts.port
 
 
 def _line(problem: Any) -> str:

@@ -32,7 +32,7 @@ class Settlement:
             return None
         key = self.assignment.key
         match self.outcome:
-            case Done():
+            case Done() | Duplicate():
                 return Finish(key, Status.DONE)
             case Released():
                 return Finish(key, Status.WAITING)
@@ -40,8 +40,6 @@ class Settlement:
                 return Finish(key, Status.WAITING, error)
             case DeadLetter(error=error):
                 return Finish(key, Status.DEAD, error)
-            case Duplicate():
-                return None
 
 
 def by_subscription(settlements: Iterable[Settlement]) -> list[tuple[Subscription, list[Delivery]]]:

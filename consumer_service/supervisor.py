@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from random import uniform
 from time import monotonic
 from typing import Any
@@ -13,20 +14,33 @@ from consumer_service.metrics import ConsumerMetrics
 from shared.errors import SessionLost, TidingsError, TopologyError, TransportError
 from shared.transport import Subscription, Transport
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds. Full jitter between zero and a ceiling that doubles, so that a fleet does not come back as one."""
-
-WATCH_SECONDS = 15.0
-SILENT_SECONDS = 60.0
-"""No delivery for this long, room for more, and messages waiting: the broker has forgotten us without saying so."""
-
 log: Any = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a supervisor is, in seconds."""
+
+    shortest_pause: float = 0.5
+    longest_pause: float = 30.0
+    """Full jitter between zero and a ceiling that doubles, so that a fleet does not come back as one."""
+    watch: float = 15.0
+    silent: float = 60.0
+    """No delivery for this long, room for more, and messages waiting: the broker has forgotten us, and says nothing."""
 
 
 class Supervisor:
     """Opens a session, feeds the consumer from it until it ends, and opens the next one."""
 
-    def __init__(self, *, transport: Transport, consumer: Consumer, prefetch: int, metrics: ConsumerMetrics) -> None:
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        consumer: Consumer,
+        prefetch: int,
+        metrics: ConsumerMetrics,
+        pace: Pace | None = None,
+    ) -> None:
         """Remember whom to feed, and from where."""
         self.queue = consumer.queue
         self._transport = transport
@@ -34,7 +48,9 @@ class Supervisor:
         self._prefetch = prefetch
         self._metrics = metrics
         self._subscription: Subscription | None = None
-        self._ceiling = SHORTEST_PAUSE
+        self._pace = pace or Pace()
+        self._ceiling = self._pace.shortest_pause
+        self._drained = False
         self.trouble = "not started"
         """Why we are not consuming; empty while we are."""
 
@@ -46,6 +62,8 @@ class Supervisor:
             except (TransportError, TopologyError) as error:
                 self._note_trouble(error)
                 await self._pause(stop)
+        if not self._drained:
+            await self._drain(None, grace_seconds)
 
     async def _one_session(self, stop: asyncio.Event, grace_seconds: float) -> None:
         async with self._transport.subscribe(self.queue, prefetch=self._prefetch) as subscription:
@@ -57,8 +75,8 @@ class Supervisor:
             finally:
                 self._subscription = None
                 self._metrics.consuming.labels(self.queue).set(0)
-                if monotonic() - began > LONGEST_PAUSE:
-                    self._ceiling = SHORTEST_PAUSE
+                if monotonic() - began > self._pace.longest_pause:
+                    self._ceiling = self._pace.shortest_pause
 
     async def _feed_until(self, stop: asyncio.Event, subscription: Subscription) -> None:
         """Return when asked to stop; raise SessionLost when the session ends, or when it should be ended."""
@@ -76,14 +94,20 @@ class Supervisor:
     async def _watch(self, subscription: Subscription) -> None:
         """Ask the broker now and then whether messages are waiting that it does not bring."""
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if not self._consumer.has_room(self._prefetch) or self._consumer.silent_seconds < SILENT_SECONDS:
+            await asyncio.sleep(self._pace.watch)
+            if not self._is_silent():
                 continue
             state = await subscription.inspect()
-            if state.messages and self._consumer.silent_seconds >= SILENT_SECONDS:
+            if state.messages and self._is_silent():
                 raise SessionLost(f"{self.queue}: {state.messages} messages are waiting, and none is delivered")
 
-    async def _drain(self, subscription: Subscription, grace_seconds: float) -> None:
+    def _is_silent(self) -> bool:
+        return self._consumer.has_room(self._prefetch) and self._consumer.silent_seconds >= self._pace.silent
+
+    async def _drain(self, subscription: Subscription | None, grace_seconds: float) -> None:
+        self._drained = True
+        self._subscription = None
+        self.trouble = "draining"
         settled = await self._consumer.drain(subscription, grace_seconds=grace_seconds)
         self.trouble = "stopped"
         log.info("consumer.drained" if settled else "consumer.drain_cut_short", queue=self.queue)
@@ -104,7 +128,7 @@ class Supervisor:
         with suppress(TimeoutError):
             async with asyncio.timeout(uniform(0, self._ceiling)):  # noqa: S311 - spreads load, keeps no secret
                 await stop.wait()
-        self._ceiling = min(self._ceiling * 2, LONGEST_PAUSE)
+        self._ceiling = min(self._ceiling * 2, self._pace.longest_pause)
 
     async def check(self) -> str:
         """Ask the broker whether it sees us consuming. Raises SessionLost, saying why, when it does not."""

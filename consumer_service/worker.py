@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -26,10 +27,11 @@ from consumer_service.quarantine import Quarantine
 from consumer_service.queues import queue_name, topology_of
 from consumer_service.registry import mail_tasks, notification_tasks
 from consumer_service.rendering import MailTemplates
+from consumer_service.retention import forget_for_ever
 from consumer_service.settings import Settings
 from consumer_service.supervisor import Supervisor
 from consumer_service.tokens import Tokens
-from shared.errors import BrokerUnavailable
+from shared.errors import BrokerUnavailable, SessionLost
 from shared.transport import Transport
 
 log: Any = structlog.get_logger()
@@ -96,13 +98,17 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, drain within the grace period, and leave.
 
-        Starts with broker and database away, and waits for both. Raises when a consumer ended by a bug.
+        Starts with broker and database away, and waits for both. Consumes nothing before its heartbeat is seen, or
+        others would take over what it holds. Raises when a consumer ended by a bug.
         """
         if self._settings.apply_topology:
             await self._apply_topology(stop)
         queues = ", ".join(consumer.queue for consumer in self._consumers)
-        async with present(self._engine, worker=self.name, queues=queues), asyncio.TaskGroup() as group:
+        async with present(self._engine, worker=self.name, queues=queues) as seen, asyncio.TaskGroup() as group:
+            await _either(seen, stop)
             working = [group.create_task(consumer.run(), name=consumer.queue) for consumer in self._consumers]
+            keep = timedelta(days=self._settings.inbox_retention_days)
+            working.append(group.create_task(forget_for_ever(self._engine, keep=keep), name="forgetting"))
             self._started = True
             async with asyncio.TaskGroup() as supervising:
                 for supervisor in self._supervisors:
@@ -122,6 +128,15 @@ class Worker:
             else:
                 return
 
+    async def is_consuming(self) -> bool:
+        """Whether the broker sees us consuming every queue, now."""
+        try:
+            for supervisor in self._supervisors:
+                await supervisor.check()
+        except SessionLost:
+            return False
+        return True
+
     def health(self) -> FastAPI:
         """Return the health app: ready means that the broker sees us consuming every queue."""
         checks: dict[str, Check] = {supervisor.queue: supervisor.check for supervisor in self._supervisors}
@@ -135,3 +150,12 @@ class Worker:
         async with self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         return "answers"
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

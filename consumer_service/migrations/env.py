@@ -10,7 +10,7 @@ context.configure(
     target_metadata=Base.metadata,
     version_table=VERSION_TABLE,
     render_as_batch=True,
+    transactional_ddl=True,
     include_name=lambda name, kind, _parents: kind != "table" or name in Base.metadata.tables,
 )
-with context.begin_transaction():
-    context.run_migrations()
+context.run_migrations()

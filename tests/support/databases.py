@@ -157,13 +157,13 @@ def _private() -> Iterator[PostgresServer]:
         cluster, port = f"{folder}/cluster", _free_port()
         made = [initdb, "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         try:
-            subprocess.run(made, user=user, cwd=folder, check=True, capture_output=True, timeout=START_SECONDS)  # noqa: S603 - our own arguments
+            subprocess.run(made, user=user, cwd=folder, check=True, capture_output=True, timeout=START_SECONDS)
         except (OSError, subprocess.SubprocessError) as error:
             raise NoPostgres(f"{initdb} failed ({type(error).__name__})") from None
         settings = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
         with (Path(folder) / "log").open("wb") as log:
             started = [postgres, "-D", cluster, *(f"--{setting}" for setting in settings)]
-            process = subprocess.Popen(started, user=user, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - our own arguments
+            process = subprocess.Popen(started, user=user, cwd=folder, stdout=log, stderr=log)
         try:
             url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
             yield PostgresServer(url, origin=f"{_version(postgres)} (private)", lasting=False)
@@ -198,7 +198,7 @@ def _binary(name: str) -> str:
 
 
 def _version(postgres: str) -> str:
-    said = subprocess.run([postgres, "--version"], check=True, capture_output=True, text=True, timeout=START_SECONDS)  # noqa: S603 - our own arguments
+    said = subprocess.run([postgres, "--version"], check=True, capture_output=True, text=True, timeout=START_SECONDS)
     return said.stdout.split()[2]
 
 

@@ -1,13 +1,14 @@
 """Assignments for an inbox, what it holds, and inboxes that note what is recorded or fail as they are told."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from support.builders import a_message
 from support.tasks import RecordingTask
 from support.transports import Journal, RecordingSubscription, a_delivery
@@ -60,14 +61,16 @@ async def is_alive(engine: AsyncEngine, worker: str) -> None:
 async def was_last_seen(engine: AsyncEngine, worker: str, ago: timedelta) -> None:
     """Let this worker's last heartbeat be this long ago, by the database's clock."""
     await is_alive(engine, worker)
-    seconds = int(ago.total_seconds())
-    earlier = (
-        func.datetime("now", f"-{seconds} seconds")
-        if engine.dialect.name == "sqlite"
-        else text(f"now() - interval '{seconds} seconds'")
-    )
     async with engine.begin() as connection:
-        await connection.execute(update(WorkerRow).where(WorkerRow.id == worker).values(seen_at=earlier))
+        await connection.execute(update(WorkerRow).where(WorkerRow.id == worker).values(seen_at=long_ago(engine, ago)))
+
+
+def long_ago(engine: AsyncEngine, ago: timedelta) -> Any:
+    """Return the moment that was so long ago, by the database's clock."""
+    seconds = int(ago.total_seconds())
+    if engine.dialect.name == "sqlite":
+        return func.datetime("now", f"-{seconds} seconds")
+    return text(f"now() - interval '{seconds} seconds'")
 
 
 async def has_left(engine: AsyncEngine, worker: str) -> None:
@@ -101,18 +104,37 @@ class FailingInbox(JournalInbox):
         await super().finish(finishes)
 
 
-class ForgetfulInbox(Inbox):
-    """Commits the next start and then says that it could not, as a database does that is lost with its answer."""
+class LingeringEngine:
+    """Commits, and takes its time to say so."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.dialect = engine.dialect
+        self._engine = engine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.begin() as connection:
+            yield connection
+        await asyncio.sleep(0.1)
+
+
+class ForgetfulEngine(LingeringEngine):
+    """Commits the first time and then says that it could not, as a database does that is lost with its answer."""
 
     loses_its_answer = True
 
-    async def start(self, wanted: Sequence[Assignment], *, alone: bool = False) -> list[Verdict]:
-        verdicts = await super().start(wanted, alone=alone)
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.begin() as connection:
+            yield connection
         if self.loses_its_answer:
             self.loses_its_answer = False
-            self._working_on.difference_update(each.key for each in wanted)
             raise OperationalError("COMMIT", None, Exception("the answer was lost"))
-        return verdicts
+
+
+def an_inbox_on(engine: LingeringEngine) -> Inbox:
+    """Return the inbox of worker `this` on an engine that misbehaves."""
+    return Inbox(cast("AsyncEngine", engine), worker="this")
 
 
 class SlowInbox(Inbox):

@@ -83,7 +83,7 @@ async def test_a_connection_closed_by_the_broker_is_replaced_by_the_next_batch(r
 
 async def test_cancelling_a_publish_is_not_swallowed(url):
     publisher = RabbitPublisher(url, name="test")
-    publishing = asyncio.create_task(publisher.publish([an_outgoing() for _ in range(200)]))
+    publishing = asyncio.create_task(publisher.publish([an_outgoing() for _ in range(200)]))  # noqa: RUF006 - awaited below
     await asyncio.sleep(0)
 
     publishing.cancel()

@@ -1,0 +1,155 @@
+"""The commands, as an operator gives them: what they print, and how they end."""
+
+import socket
+
+import aiormq
+import pytest
+from support.processes import Services, open_services
+from support.waiting import eventually
+
+from consumer_service.queues import queue_name
+from consumer_service.registry import TASKS
+
+AWAY = {"TIDINGS_BROKER_URL": "amqp://guest:canary@127.0.0.1:1/", "TIDINGS_DATABASE_URL": "postgresql://127.0.0.1:1/"}
+NOTIFICATION = {"TIDINGS_WEBHOOK_URL": "http://127.0.0.1:1/", "TIDINGS_WEBHOOK_SECRET": "a-webhook-secret"}
+
+ARITHMETIC = (
+    "ValueError: TIDINGS_PREFETCH: 9999 deliveries, 8 at a time, 15 s each, may take 18750 s, and the broker takes "
+    "them back after TIDINGS_ACK_TIMEOUT_SECONDS=1800; lower the one or raise the other"
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def services(tmp_path):
+    with open_services(tmp_path) as opened:
+        yield opened
+
+
+def ended(services: Services, *arguments, **env):
+    """Run a command to its end; return its exit code and the lines it said."""
+    service = services.start("consumer_service", *arguments, env=AWAY | env)
+    return service.process.wait(30), service.said.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        (["worker"], {"TIDINGS_BROKER_URL": ""}, ["TIDINGS_BROKER_URL is not set"]),
+        (
+            ["worker"],
+            {"TIDINGS_BROKER_URL": "memory://"},
+            ["TIDINGS_BROKER_URL: memory:// lives in one process, so a worker of its own would never get a message"],
+        ),
+        (
+            ["worker", "-q", "nope", "-q", "notification"],
+            {},
+            [
+                "--queue: 'nope' is not one of mail, notification",
+                "TIDINGS_WEBHOOK_URL is not set: the notification queue needs it",
+                "TIDINGS_WEBHOOK_SECRET is not set: the notification queue needs it",
+            ],
+        ),
+        (
+            ["worker", "-c", "0"],
+            {},
+            ["TIDINGS_CONCURRENCY: Input should be greater than or equal to 1"],
+        ),
+        (["worker", "-q", "notification"], NOTIFICATION | {"TIDINGS_PREFETCH": "9999"}, [ARITHMETIC]),
+        (
+            ["topology", "plan"],
+            {},
+            ["BrokerUnavailable: 127.0.0.1:1: [Errno 111] Connect call failed ('127.0.0.1', 1)"],
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_carried_out_says_why_in_clear_lines(services, arguments, env, said):
+    assert ended(services, *arguments, **env) == (2, said)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(services):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = AWAY | NOTIFICATION | {"TIDINGS_HTTP_PORT": str(taken.getsockname()[1])}
+        service = services.start("consumer_service", "worker", "-q", "notification", env=env, port_variable="UNUSED")
+        code = service.process.wait(30)
+
+    (line,) = service.said.splitlines()
+    assert code == 2
+    assert line.startswith(f"TIDINGS_HTTP_PORT: cannot listen on 127.0.0.1, port {env['TIDINGS_HTTP_PORT']}: ")
+
+
+def test_a_database_that_cannot_be_migrated_is_said_in_one_line(services):
+    code, (line,) = ended(services, "migrate")
+
+    assert code == 1
+    assert line.startswith("the database cannot be used: ")
+
+
+def test_a_database_is_migrated(services, tmp_path):
+    code, _ = ended(services, "migrate", TIDINGS_DATABASE_URL=f"sqlite:///{tmp_path}/tidings.db")
+
+    assert code == 0
+    assert (tmp_path / "tidings.db").exists()
+
+
+def test_the_tasks_are_shown_with_their_messages_queues_and_policies(services):
+    code, lines = ended(services, "tasks")
+
+    shown = [line.split()[:4] for line in lines]
+    assert code == 0
+    assert shown == [
+        [task.takes.wire_type, task.__name__, queue_name(task.queue), str(task.guarantee)] for task in TASKS
+    ]
+    assert lines[0].endswith("9 attempts from 5 s, x5")
+
+
+async def test_a_worker_whose_broker_and_database_are_away_lives_and_stops_when_it_is_told_to(services):
+    service = services.start("consumer_service", "worker", "-q", "notification", env=AWAY | NOTIFICATION)
+
+    await eventually(lambda: service.answers("/livez"), within=20)
+    ready = await service.answers("/readyz")
+
+    assert (ready, await service.stop()) == (False, 0)
+    assert "canary" not in service.said
+
+
+@pytest.mark.broker
+def test_the_topology_is_planned_applied_and_verified(services, rabbitmq):
+    broker = {"TIDINGS_BROKER_URL": rabbitmq.new_vhost()}
+
+    code, planned = ended(services, "topology", "plan", **broker)
+    refuted, _ = ended(services, "topology", "verify", **broker)
+    applied = ended(services, "topology", "apply", **broker)
+    verified = ended(services, "topology", "verify", **broker)
+
+    assert "queue consumer.mail: existence should be present, is missing; apply creates it" in planned
+    assert (code, refuted) == (0, 1)
+    assert applied == verified == (0, ["the broker holds what the code needs"])
+
+
+@pytest.mark.broker
+async def test_a_queue_made_otherwise_is_named_with_both_values_and_never_changed(services, rabbitmq):
+    broker = {"TIDINGS_BROKER_URL": rabbitmq.new_vhost()}
+    await declare(
+        broker["TIDINGS_BROKER_URL"],
+        "consumer.mail.dead",
+        {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": 5},
+    )
+
+    code, said = ended(services, "topology", "verify", **broker)
+    refused, (reason,) = ended(services, "topology", "apply", **broker)
+
+    (difference,) = [line for line in said if line.startswith("queue consumer.mail.dead: ")]
+    assert "x-delivery-limit" in difference
+    assert "'1000000'" in difference
+    assert "'5'" in difference
+    assert (code, refused) == (1, 2)
+    assert reason.startswith("TopologyError: queue consumer.mail.dead: ")
+
+
+async def declare(url, queue, arguments):
+    connection = await aiormq.connect(url)
+    channel = await connection.channel()
+    await channel.queue_declare(queue, durable=True, arguments=arguments)
+    await connection.close()

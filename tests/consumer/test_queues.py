@@ -1,0 +1,68 @@
+import pytest
+from support.tasks import RecordingTask, WelcomeTask
+
+from consumer_service.queues import by_family, queue_name, topology_of
+from consumer_service.registry import TASKS
+from consumer_service.task import Task
+from shared.commands import SendMail
+from shared.events import EVENTS
+
+
+class OrderMail(Task[SendMail]):
+    queue = "mail"
+
+
+class MisplacedTask(Task[SendMail]):
+    queue = "indexing"
+
+
+class IndexUsers(RecordingTask):
+    queue = "indexing"
+
+
+def bindings(queue):
+    return [(binding.exchange.name, binding.key) for binding in queue.bindings]
+
+
+def test_a_family_is_served_from_a_queue_of_its_name():
+    assert queue_name("mail") == "consumer.mail"
+
+
+def test_a_queue_is_bound_to_what_its_tasks_take_and_to_every_command_for_its_family():
+    (queue,) = topology_of([RecordingTask, WelcomeTask]).queues
+
+    assert bindings(queue) == [
+        ("domain.events", "user.created"),
+        ("domain.events", "user.email_verified"),
+        ("domain.tasks", "mail.#"),
+    ]
+
+
+def test_a_command_for_the_family_needs_no_binding_of_its_own():
+    (queue,) = topology_of([OrderMail]).queues
+
+    assert bindings(queue) == [("domain.tasks", "mail.#")]
+
+
+def test_each_family_has_one_queue_in_the_order_of_its_first_task():
+    families = by_family([RecordingTask, IndexUsers, WelcomeTask])
+
+    assert {family: list(tasks) for family, tasks in families.items()} == {
+        "mail": [RecordingTask, WelcomeTask],
+        "indexing": [IndexUsers],
+    }
+    assert [queue.name for queue in topology_of([RecordingTask, IndexUsers, WelcomeTask]).queues] == [
+        "consumer.mail",
+        "consumer.indexing",
+    ]
+
+
+def test_a_task_for_the_commands_of_another_family_would_never_get_one():
+    with pytest.raises(ValueError, match=r"MisplacedTask is in family 'indexing' but takes the command 'mail.send'"):
+        topology_of([MisplacedTask])
+
+
+def test_somebody_listens_to_every_event():
+    bound = {key for queue in topology_of(TASKS).queues for _, key in bindings(queue)}
+
+    assert {event.wire_type for event in EVENTS} <= bound

@@ -1,0 +1,97 @@
+import asyncio
+from datetime import timedelta
+
+from sqlalchemy import insert, select, update
+from structlog.testing import capture_logs
+from support.inboxes import an_assignment, dead, done, long_ago, statuses, waiting, was_last_seen
+from support.waiting import eventually
+
+from consumer_service.database import open_engine
+from consumer_service.models import InboxMessage, WorkerRow
+from consumer_service.retention import FORGOTTEN_AT_ONCE, forget, forget_for_ever
+
+A_MONTH, A_WEEK = timedelta(days=30), timedelta(days=7)
+
+
+async def aged(engine, *assignments, by=timedelta(days=31)):
+    ids = [each.envelope.id for each in assignments]
+    for column in (InboxMessage.started_at, InboxMessage.finished_at):
+        async with engine.begin() as connection:
+            older = update(InboxMessage).where(InboxMessage.message_id.in_(ids), column.is_not(None))
+            await connection.execute(older.values({column: long_ago(engine, by)}))
+
+
+async def test_what_ended_long_ago_is_forgotten_however_it_ended(engine, inbox):
+    old, young = [an_assignment() for _ in range(3)], an_assignment()
+    await inbox.start([*old, young])
+    await inbox.finish([*done(old[0]), *waiting(old[1]), *dead(old[2]), *done(young)])
+    await aged(engine, *old)
+
+    assert await forget(engine, keep=A_MONTH) == 3
+
+    assert await statuses(engine) == {young.envelope.id: "done"}
+
+
+async def test_what_a_dead_worker_left_is_forgotten_too_in_the_end(engine, inbox):
+    left, held = an_assignment(), an_assignment()
+    await inbox.start([left, held])
+    await aged(engine, left)
+
+    assert await forget(engine, keep=A_MONTH) == 1
+
+    assert await statuses(engine) == {held.envelope.id: "started"}
+
+
+async def test_how_long_is_for_the_operator_to_say(engine, inbox):
+    assignment = an_assignment()
+    await inbox.start([assignment])
+    await inbox.finish(done(assignment))
+    await aged(engine, assignment, by=timedelta(days=8))
+
+    assert (await forget(engine, keep=A_MONTH), await forget(engine, keep=A_WEEK)) == (0, 1)
+
+
+async def test_more_than_one_batch_is_forgotten_in_one_sweep(engine):
+    row = {"task": "T", "body_hash": b"", "status": "done", "holder": "gone", "finished_at": None}
+    rows = [row | {"message_id": str(number)} for number in range(FORGOTTEN_AT_ONCE + 5)]
+    async with engine.begin() as connection:
+        await connection.execute(insert(InboxMessage), rows)
+        await connection.execute(update(InboxMessage).values(started_at=long_ago(engine, A_MONTH * 2)))
+
+    assert await forget(engine, keep=A_MONTH) == FORGOTTEN_AT_ONCE + 5
+
+
+async def test_workers_are_remembered_for_a_day(engine):
+    await was_last_seen(engine, "yesterday", timedelta(hours=23))
+    await was_last_seen(engine, "before", timedelta(hours=25))
+
+    await forget(engine, keep=A_MONTH)
+
+    async with engine.connect() as connection:
+        assert list(await connection.scalars(select(WorkerRow.id))) == ["yesterday"]
+
+
+async def test_a_row_that_is_being_worked_on_keeps_nobody_waiting(postgres_engine):
+    async with postgres_engine.begin() as connection:
+        await connection.execute(
+            insert(InboxMessage).values(task="T", message_id="1", body_hash=b"", status="started", holder="this")
+        )
+        await connection.execute(update(InboxMessage).values(started_at=long_ago(postgres_engine, A_MONTH * 2)))
+
+    async with postgres_engine.begin() as connection:
+        await connection.execute(select(InboxMessage.task).with_for_update())
+        async with asyncio.timeout(2):
+            assert await forget(postgres_engine, keep=A_MONTH) == 0
+
+
+async def test_forgets_again_and_again_and_survives_a_database_that_is_away():
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+
+    with capture_logs() as lines:
+        sweeping = asyncio.create_task(forget_for_ever(engine, keep=A_MONTH, pause_seconds=0.01))
+        await eventually(lambda: len(lines) > 2)
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+
+    assert {line["event"] for line in lines} == {"inbox.not_swept"}
+    await engine.dispose()
