@@ -10,6 +10,18 @@ from support.used import USED
 __all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process that xdist started: tell the one that prints."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["used"] = session.config.stash.get(USED, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash.setdefault(USED, {}).update(getattr(node, "workeroutput", {}).get("used", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     used = config.stash.get(USED, {})
     names = [f"{name} {what}" for name, what in sorted(used.items())] or ["none; this was the part without servers"]

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.builders import a_queue, a_topology
 from support.inboxes import JournalInbox, is_alive
-from support.tasks import create_tables
+from support.tasks import create_effects
 from support.transports import WatchedTransport
 
 from consumer_service.consumer import Consumer
@@ -20,6 +20,7 @@ from consumer_service.dispatch import AnyTask, Dispatcher
 from consumer_service.execution import Execution
 from consumer_service.inbox import Inbox
 from consumer_service.metrics import ConsumerMetrics
+from consumer_service.migrations import migrate
 from consumer_service.quarantine import Quarantine
 from consumer_service.supervisor import Pace, Supervisor
 
@@ -29,7 +30,8 @@ HASTY = Pace(shortest_pause=0.01, longest_pause=0.05, watch=0.02, silent=30.0)
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(database_url)
-    await create_tables(engine)
+    await migrate(engine)
+    await create_effects(engine)
     yield engine
     await engine.dispose()
 
@@ -37,9 +39,30 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def postgres_engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(postgres_url)
-    await create_tables(engine)
+    await migrate(engine)
+    await create_effects(engine)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+async def no_database() -> AsyncIterator[AsyncEngine]:
+    """A database that is away."""
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def no_inbox(no_database: AsyncEngine) -> Inbox:
+    """An inbox whose database is away, for what must not need it."""
+    return Inbox(no_database, worker="this")
+
+
+@pytest.fixture
+def without_database(no_inbox: Inbox) -> Execution:
+    """An execution whose database is away."""
+    return Execution(no_inbox)
 
 
 @pytest.fixture

@@ -6,38 +6,22 @@ from support.inboxes import (
     FailingInbox,
     ForgetfulEngine,
     SilentInbox,
-    SlowInbox,
-    an_assignment,
     an_inbox_on,
-    has_left,
-    is_alive,
     statuses,
 )
 from support.tasks import (
     QUICK,
-    AtMostOnceTask,
     HangingTask,
-    HangingTransactionalTask,
     RecordingTask,
     TransactionalTask,
     effects,
 )
 from support.waiting import eventually
 
-from consumer_service.inbox import Inbox
 from consumer_service.outcome import PermanentFailure, TemporaryFailure
-from consumer_service.quarantine import Quarantine
 from shared.transport import ATTEMPT, LARGEST_BODY
 
 MAIL, DEAD = "consumer.mail", "consumer.mail.dead"
-
-
-class NotifyingTask(RecordingTask):
-    queue = "notification"
-
-
-class HangingNotifyingTask(HangingTask):
-    queue = "notification"
 
 
 def headers(message, *names):
@@ -240,120 +224,6 @@ async def test_a_move_that_is_not_confirmed_is_tried_again_and_the_original_is_k
     assert consuming.sample("tidings_moves_unconfirmed_total") == 2
 
 
-async def test_what_was_done_when_its_session_died_is_recorded_and_its_redelivery_is_a_duplicate(
-    engine, transport, consume
-):
-    message, task = a_message(), HangingTask()
-
-    async with consume(task) as consuming:
-        await transport.send(message)
-        await eventually(lambda: task.started)
-        transport.end_sessions()
-        task.let_go.set()
-        await eventually(lambda: ("acked", message.message_id) in transport.journal and consuming.is_idle)
-
-    assert task.runs == {message.message_id: 1}
-    assert await statuses(engine) == {message.message_id: "done"}
-    assert consuming.sample("tidings_settlements_lost_total") >= 1
-
-
-async def test_what_was_not_started_when_its_session_died_is_dropped_and_done_when_it_comes_again(
-    engine, transport, consume
-):
-    messages, task = [a_message() for _ in range(20)], HangingTask()
-
-    async with consume(task, concurrency=1) as consuming:
-        await transport.send(*messages)
-        await eventually(lambda: task.started)
-        transport.end_sessions()
-        task.let_go.set()
-        await eventually(lambda: sum(task.runs.values()) == 20 and consuming.is_idle)
-
-    assert task.runs == {message.message_id: 1 for message in messages}
-    assert [verb for verb, _ in transport.journal].count("acked in vain") == 1
-    assert set((await statuses(engine)).values()) == {"done"}
-
-
-async def test_what_must_not_be_repeated_is_not_repeated_when_its_session_dies_before_it_is_dead_lettered(
-    transport, consume
-):
-    message, task = a_message(), AtMostOnceTask(KeyError("name"))
-    transport.moves_to_refuse = 1
-
-    async with consume(task) as consuming:
-        await transport.send(message)
-        await eventually(lambda: not transport.moves_to_refuse)
-        transport.end_sessions()
-        await eventually(lambda: transport.waiting(DEAD) and consuming.is_idle)
-
-    assert task.runs == {message.message_id: 1}
-    assert headers(transport.waiting(DEAD)[0], "reason") == ["ambiguous"]
-
-
-async def test_a_suspect_runs_alone_and_the_others_after_it(engine, transport, consume):
-    suspect, bystander, quarantine = a_message(), a_message(), Quarantine()
-    await is_alive(engine, "other")
-    await Inbox(engine, worker="other").start([an_assignment(task=HangingTask(), message=suspect)])
-    await has_left(engine, "other")
-    task = HangingTask()
-
-    async with consume(task, quarantine=quarantine) as consuming:
-        transport.again(MAIL, suspect)
-        await eventually(lambda: task.started == 1)
-        await transport.send(bystander)
-        await asyncio.sleep(0.1)
-        alone = task.started
-        task.let_go.set()
-        await eventually(lambda: sum(task.runs.values()) == 2 and consuming.is_idle)
-
-    assert (alone, task.most_at_once) == (1, 1)
-
-
-async def test_a_suspect_waits_for_the_other_queues_of_its_worker(engine, transport, consume):
-    suspect, quarantine, hanging = a_message(), Quarantine(), HangingNotifyingTask()
-    await is_alive(engine, "other")
-    await Inbox(engine, worker="other").start([an_assignment(message=suspect)])
-    await has_left(engine, "other")
-    task = RecordingTask()
-
-    async with consume(hanging, quarantine=quarantine), consume(task, quarantine=quarantine) as mail:
-        await transport.send(a_message())
-        await eventually(lambda: hanging.started and task.contexts and mail.is_idle)
-        transport.again(MAIL, suspect)
-        await eventually(lambda: not mail.is_idle)
-        await asyncio.sleep(0.05)
-        assert suspect.message_id not in task.runs
-        hanging.let_go.set()
-        await eventually(lambda: task.runs[suspect.message_id] == 1 and mail.is_idle)
-
-
-async def test_a_message_that_killed_three_workers_is_a_dead_letter(engine, transport, consume):
-    suspect, task = a_message(), RecordingTask()
-    for number in range(3):
-        await is_alive(engine, f"victim {number}")
-        killed = Inbox(engine, worker=f"victim {number}")
-        await killed.start([an_assignment(message=suspect)], alone=True)
-        await has_left(engine, f"victim {number}")
-
-    async with consume(task) as consuming:
-        transport.again(MAIL, suspect)
-        await eventually(lambda: transport.waiting(DEAD) and consuming.is_idle)
-
-    assert headers(transport.waiting(DEAD)[0], "reason") == ["crash_loop"]
-    assert not task.contexts
-
-
-async def test_a_transactional_task_that_fails_after_a_redelivery_is_tried_again(engine, transport, consume):
-    message, task = a_message(), TransactionalTask(TemporaryFailure("busy"))
-
-    async with consume(task) as consuming:
-        transport.again(MAIL, message)
-        await eventually(lambda: len(task.contexts) == 2 and consuming.is_idle)
-
-    assert await effects(engine) == {message.message_id: 1}
-    assert await statuses(engine) == {message.message_id: "done"}
-
-
 async def test_an_error_that_no_task_expects_costs_no_worker(transport, consume):
     strays = [asyncio.CancelledError(), OSError("bad \udcff name"), RecursionError()]
     task = RecordingTask(*strays)
@@ -363,33 +233,3 @@ async def test_an_error_that_no_task_expects_costs_no_worker(transport, consume)
         await eventually(lambda: len(task.contexts) == 8 and consuming.is_idle)
 
     assert set(task.runs.values()) <= {1, 2}
-
-
-async def test_a_lost_session_in_the_middle_of_an_admission_leaves_nothing_behind(engine, transport, consume):
-    messages, task = [a_message() for _ in range(5)], RecordingTask()
-    inbox = SlowInbox(engine, worker="this")
-
-    async with consume(task, inbox=inbox) as consuming:
-        await transport.send(*messages)
-        await eventually(lambda: inbox.asked)
-        transport.end_sessions()
-        inbox.answer.set()
-        await eventually(lambda: sum(task.runs.values()) == 5 and consuming.is_idle)
-
-    assert task.runs == {message.message_id: 1 for message in messages}
-    assert set((await statuses(engine)).values()) == {"done"}
-
-
-async def test_a_twin_of_a_redelivered_transaction_does_not_repeat_its_effect(engine, transport, consume):
-    message, task = a_message(), HangingTransactionalTask()
-
-    async with consume(task) as consuming:
-        transport.again(MAIL, message)
-        await eventually(lambda: task.started)
-        await transport.send(message)
-        await asyncio.sleep(0.05)
-        task.let_go.set()
-        await eventually(lambda: transport.journal and consuming.is_idle, within=15)
-
-    assert task.runs == {message.message_id: 1}
-    assert await statuses(engine) == {message.message_id: "done"}

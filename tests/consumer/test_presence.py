@@ -7,7 +7,6 @@ from support.inboxes import was_last_seen
 from support.waiting import eventually
 
 from consumer_service.claim import DEAD_AFTER
-from consumer_service.database import open_engine
 from consumer_service.models import WorkerRow
 from consumer_service.presence import BEAT_SECONDS, beat, present, worker_name
 
@@ -76,14 +75,10 @@ async def fails_while_present(engine):
         raise RuntimeError("a bug")
 
 
-async def test_entering_and_leaving_do_not_wait_for_a_database_that_is_away():
-    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
-
-    async with asyncio.timeout(2), present(engine, worker="this", queues="", beat_seconds=0.01) as seen:
+async def test_entering_and_leaving_do_not_wait_for_a_database_that_is_away(no_database):
+    async with asyncio.timeout(2), present(no_database, worker="this", queues="", beat_seconds=0.01) as seen:
         await asyncio.sleep(0.05)
         assert not seen.is_set()
-
-    await engine.dispose()
 
 
 async def test_a_bug_in_the_heartbeat_ends_what_depends_on_it(engine):

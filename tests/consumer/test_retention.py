@@ -6,7 +6,6 @@ from structlog.testing import capture_logs
 from support.inboxes import an_assignment, dead, done, long_ago, statuses, waiting, was_last_seen
 from support.waiting import eventually
 
-from consumer_service.database import open_engine
 from consumer_service.models import InboxMessage, WorkerRow
 from consumer_service.retention import FORGOTTEN_AT_ONCE, forget, forget_for_ever
 
@@ -84,14 +83,11 @@ async def test_a_row_that_is_being_worked_on_keeps_nobody_waiting(postgres_engin
             assert await forget(postgres_engine, keep=A_MONTH) == 0
 
 
-async def test_forgets_again_and_again_and_survives_a_database_that_is_away():
-    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
-
+async def test_forgets_again_and_again_and_survives_a_database_that_is_away(no_database):
     with capture_logs() as lines:
-        sweeping = asyncio.create_task(forget_for_ever(engine, keep=A_MONTH, pause_seconds=0.01))
+        sweeping = asyncio.create_task(forget_for_ever(no_database, keep=A_MONTH, pause_seconds=0.01))
         await eventually(lambda: len(lines) > 2)
         sweeping.cancel()
         await asyncio.gather(sweeping, return_exceptions=True)
 
     assert {line["event"] for line in lines} == {"inbox.not_swept"}
-    await engine.dispose()

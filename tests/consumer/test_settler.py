@@ -5,12 +5,10 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 from support.builders import a_message, an_envelope
-from support.inboxes import FailingInbox, JournalInbox, an_assignment, is_alive, remembered
-from support.transports import RecordingSubscription, WatchedTransport, a_delivery
+from support.inboxes import CountingInbox, FailingInbox, JournalInbox, an_assignment, is_alive, remembered
+from support.transports import CountingSubscription, RecordingSubscription, WatchedTransport, a_delivery
 from support.waiting import eventually
 
-from consumer_service.database import open_engine
-from consumer_service.inbox import Inbox
 from consumer_service.metrics import ConsumerMetrics
 from consumer_service.outcome import DeadLetter, Done, Duplicate, Released, Retry
 from consumer_service.quarantine import Quarantine
@@ -47,14 +45,6 @@ async def settling(inbox, registry, quarantine=None):
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-@pytest.fixture
-async def no_inbox():
-    """An inbox whose database is away, for what must not need it."""
-    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
-    yield Inbox(engine, worker="this")
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -252,26 +242,3 @@ async def test_what_is_settled_no_longer_keeps_a_suspect_waiting(no_inbox, regis
 
     async with asyncio.timeout(1), quarantine.alone():
         pass
-
-
-class CountingSubscription(RecordingSubscription):
-    """Notes how many deliveries each ack was for."""
-
-    def __init__(self):
-        super().__init__()
-        self.acks = []
-
-    async def ack(self, deliveries):
-        self.acks.append(len(deliveries))
-
-
-class CountingInbox(Inbox):
-    """Notes how many ends each record was for."""
-
-    def __init__(self, engine, *, worker):
-        super().__init__(engine, worker=worker)
-        self.finished = []
-
-    async def finish(self, finishes):
-        await super().finish(finishes)
-        self.finished.append(len(finishes))

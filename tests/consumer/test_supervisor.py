@@ -5,13 +5,12 @@ from itertools import pairwise
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
-from support.builders import a_message, a_queue, a_topology
+from support.builders import a_message
 from support.tasks import RecordingTask
-from support.transports import SilentTransport, WatchedTransport
+from support.transports import SilentTransport
 from support.waiting import eventually
 
 from consumer_service.consumer import Consumer
-from consumer_service.database import open_engine
 from consumer_service.dispatch import Dispatcher
 from consumer_service.execution import Execution
 from consumer_service.inbox import Inbox
@@ -26,27 +25,24 @@ QUICK = Pace(shortest_pause=0.001, longest_pause=0.05, watch=0.01, silent=0.05)
 NOBODY = BrokerUnavailable("nobody answers")
 
 
-@pytest.fixture
-async def transport():
-    transport = WatchedTransport()
-    await transport.apply(a_topology(a_queue(MAIL)))
-    return transport
+class NotingSupervisor(Supervisor):
+    """Notes the ceiling under which each pause was drawn."""
 
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.ceilings = []
 
-@pytest.fixture
-async def engine():
-    """A database that is away; nobody here needs it."""
-    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
-    yield engine
-    await engine.dispose()
+    async def _pause(self, stop):
+        self.ceilings.append(self._ceiling)
+        await super()._pause(stop)
 
 
 class Supervising:
     """A supervisor of a consumer that works on nothing, and what is around it."""
 
-    def __init__(self, transport, engine, pace):
-        self.registry, self.stop, self.pauses = CollectorRegistry(), asyncio.Event(), []
-        metrics, inbox = ConsumerMetrics(self.registry), Inbox(engine, worker="this")
+    def __init__(self, transport, no_database, pace):
+        self.registry, self.stop = CollectorRegistry(), asyncio.Event()
+        metrics, inbox = ConsumerMetrics(self.registry), Inbox(no_database, worker="this")
         self.consumer = Consumer(
             queue=MAIL,
             dispatcher=Dispatcher([RecordingTask()]),
@@ -56,7 +52,7 @@ class Supervising:
             metrics=metrics,
             concurrency=1,
         )
-        self.supervisor = Supervisor(
+        self.supervisor = NotingSupervisor(
             transport=transport, consumer=self.consumer, prefetch=5, metrics=metrics, pace=pace
         )
 
@@ -69,8 +65,8 @@ class Supervising:
 
 
 @asynccontextmanager
-async def supervising(transport, engine, pace=QUICK):
-    under_test = Supervising(transport, engine, pace)
+async def supervising(transport, no_database, pace=QUICK):
+    under_test = Supervising(transport, no_database, pace)
     running = asyncio.create_task(under_test.supervisor.run(under_test.stop, grace_seconds=0))
     try:
         yield under_test
@@ -79,8 +75,8 @@ async def supervising(transport, engine, pace=QUICK):
         await running
 
 
-async def test_consumes_until_it_is_stopped(transport, engine):
-    async with supervising(transport, engine) as under_test:
+async def test_consumes_until_it_is_stopped(transport, no_database):
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.is_consuming)
 
     assert under_test.supervisor.trouble == "stopped"
@@ -88,8 +84,8 @@ async def test_consumes_until_it_is_stopped(transport, engine):
     assert [session.ended for session in transport.sessions] == [True]
 
 
-async def test_opens_a_new_session_when_one_is_lost(transport, engine):
-    async with supervising(transport, engine) as under_test:
+async def test_opens_a_new_session_when_one_is_lost(transport, no_database):
+    async with supervising(transport, no_database) as under_test:
         for number in range(1, 4):
             await eventually(lambda: under_test.is_consuming)
             assert under_test.sample("tidings_sessions_opened_total") == number
@@ -98,31 +94,31 @@ async def test_opens_a_new_session_when_one_is_lost(transport, engine):
 
 
 @pytest.mark.parametrize("error", [NOBODY, SessionLost("reset"), TopologyError("queue consumer.mail: missing")])
-async def test_goes_on_trying_whatever_the_broker_says_and_consumes_in_the_end(transport, engine, error):
+async def test_goes_on_trying_whatever_the_broker_says_and_consumes_in_the_end(transport, no_database, error):
     transport.refusals = [error] * 5
 
-    async with supervising(transport, engine) as under_test:
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.is_consuming)
 
     assert transport.refusals == []
 
 
-async def test_the_same_trouble_is_logged_once_and_another_one_again(transport, engine):
+async def test_the_same_trouble_is_logged_once_and_another_one_again(transport, no_database):
     transport.refusals = [NOBODY, NOBODY, NOBODY, TopologyError("missing"), NOBODY]
 
     with capture_logs() as lines:
-        async with supervising(transport, engine) as under_test:
+        async with supervising(transport, no_database) as under_test:
             await eventually(lambda: under_test.is_consuming)
 
     troubles = [line["error"] for line in lines if line["event"] == "consumer.not_consuming"]
     assert troubles == ["nobody answers", "missing", "nobody answers"]
 
 
-async def test_trouble_that_comes_back_after_a_good_time_is_logged_again(transport, engine):
+async def test_trouble_that_comes_back_after_a_good_time_is_logged_again(transport, no_database):
     transport.refusals = [NOBODY]
 
     with capture_logs() as lines:
-        async with supervising(transport, engine) as under_test:
+        async with supervising(transport, no_database) as under_test:
             await eventually(lambda: under_test.is_consuming)
             transport.refusals = [NOBODY]
             transport.end_sessions()
@@ -132,58 +128,34 @@ async def test_trouble_that_comes_back_after_a_good_time_is_logged_again(transpo
     assert errors.count("nobody answers") == 2
 
 
-async def test_the_ceiling_of_its_pauses_doubles_up_to_the_longest_and_falls_after_a_good_time(transport, engine):
-    ceilings = Ceilings(transport, engine)
+async def test_the_ceiling_of_its_pauses_doubles_up_to_the_longest_and_falls_after_a_good_time(transport, no_database):
     transport.refusals = [NOBODY] * 8
 
-    async with ceilings.watched() as under_test:
+    async with supervising(transport, no_database) as under_test:
+        ceilings = under_test.supervisor.ceilings
         await eventually(lambda: under_test.is_consuming)
-        grown = list(ceilings.seen)
+        grown = list(ceilings)
         await asyncio.sleep(QUICK.longest_pause * 1.2)
-        transport.refusals = [NOBODY]
         transport.end_sessions()
-        await eventually(lambda: len(ceilings.seen) > len(grown))
+        await eventually(lambda: len(ceilings) > len(grown))
 
     assert all(later == min(earlier * 2, QUICK.longest_pause) for earlier, later in pairwise(grown))
     assert grown[-1] == QUICK.longest_pause
-    assert ceilings.seen[len(grown)] == QUICK.shortest_pause
+    assert ceilings[len(grown)] == QUICK.shortest_pause
 
 
-class Ceilings:
-    """Notes the ceiling under which each pause was drawn."""
-
-    def __init__(self, transport, engine):
-        self.seen = []
-        self._transport = transport
-        self._engine = engine
-
-    @asynccontextmanager
-    async def watched(self):
-        class Noting(Supervisor):
-            async def _pause(_self, stop):  # noqa: N805 - the outer self is meant
-                self.seen.append(_self._ceiling)
-                await super()._pause(stop)
-
-        under_test = Supervising(self._transport, self._engine, QUICK)
-        under_test.supervisor.__class__ = Noting
-        running = asyncio.create_task(under_test.supervisor.run(under_test.stop, grace_seconds=0))
-        yield under_test
-        under_test.stop.set()
-        await running
-
-
-async def test_stopping_interrupts_a_pause(transport, engine):
+async def test_stopping_interrupts_a_pause(transport, no_database):
     transport.refusals = [NOBODY] * 1000
 
     async with asyncio.timeout(2):
-        async with supervising(transport, engine, Pace(shortest_pause=1000, longest_pause=1000)) as under_test:
+        async with supervising(transport, no_database, Pace(shortest_pause=1000, longest_pause=1000)) as under_test:
             await eventually(lambda: under_test.supervisor.trouble == "nobody answers")
 
 
-async def test_a_session_that_has_gone_silent_while_messages_wait_is_replaced(engine):
+async def test_a_session_that_has_gone_silent_while_messages_wait_is_replaced(no_database):
     transport = SilentTransport(QueueState(messages=3, consumers=1))
 
-    async with supervising(transport, engine) as under_test:
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: len(transport.opened) >= 2)
         await eventually(lambda: under_test.is_consuming)
 
@@ -197,18 +169,18 @@ async def test_a_session_that_has_gone_silent_while_messages_wait_is_replaced(en
         (QueueState(messages=3, consumers=1), Pace(watch=0.01, silent=60)),
     ],
 )
-async def test_a_session_that_is_silent_for_a_good_reason_is_kept(engine, state, pace):
+async def test_a_session_that_is_silent_for_a_good_reason_is_kept(no_database, state, pace):
     transport = SilentTransport(state)
 
-    async with supervising(transport, engine, pace) as under_test:
+    async with supervising(transport, no_database, pace) as under_test:
         await eventually(lambda: under_test.is_consuming)
         await asyncio.sleep(0.2)
 
     assert len(transport.opened) == 1
 
 
-async def test_a_consumer_that_has_no_room_is_not_taken_for_a_silent_session(transport, engine):
-    async with supervising(transport, engine) as under_test:
+async def test_a_consumer_that_has_no_room_is_not_taken_for_a_silent_session(transport, no_database):
+    async with supervising(transport, no_database) as under_test:
         await transport.send(*(a_message() for _ in range(9)))
         await eventually(lambda: not under_test.consumer.has_room(5))
         await asyncio.sleep(0.2)
@@ -217,15 +189,15 @@ async def test_a_consumer_that_has_no_room_is_not_taken_for_a_silent_session(tra
         assert len(transport.waiting(MAIL)) == 4
 
 
-async def test_a_session_that_cannot_be_asked_is_replaced(engine):
+async def test_a_session_that_cannot_be_asked_is_replaced(no_database):
     transport = SilentTransport(SessionLost("no answer"))
 
-    async with supervising(transport, engine):
+    async with supervising(transport, no_database):
         await eventually(lambda: len(transport.opened) >= 2)
 
 
-async def test_the_check_passes_only_while_the_broker_sees_a_consumer(transport, engine):
-    async with supervising(transport, engine) as under_test:
+async def test_the_check_passes_only_while_the_broker_sees_a_consumer(transport, no_database):
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.is_consuming)
         await transport.send(*(a_message() for _ in range(9)))
         await eventually(lambda: len(transport.waiting(MAIL)) == 4)
@@ -233,22 +205,22 @@ async def test_the_check_passes_only_while_the_broker_sees_a_consumer(transport,
         assert await under_test.supervisor.check() == "1 consumers, 4 messages waiting"
 
 
-async def test_the_check_fails_when_the_broker_sees_nobody(engine):
+async def test_the_check_fails_when_the_broker_sees_nobody(no_database):
     transport = SilentTransport(QueueState(messages=0, consumers=0))
 
-    async with supervising(transport, engine) as under_test:
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.is_consuming)
         with pytest.raises(SessionLost, match="no consumer"):
             await under_test.supervisor.check()
 
 
-async def test_the_check_says_why_there_is_no_session(transport, engine):
+async def test_the_check_says_why_there_is_no_session(transport, no_database):
     transport.refusals = [NOBODY] * 1000
-    under_test = Supervising(transport, engine, QUICK)
+    under_test = Supervising(transport, no_database, QUICK)
     with pytest.raises(SessionLost, match="not started"):
         await under_test.supervisor.check()
 
-    async with supervising(transport, engine) as under_test:
+    async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.supervisor.trouble == "nobody answers")
         with pytest.raises(SessionLost, match="nobody answers"):
             await under_test.supervisor.check()
@@ -257,8 +229,8 @@ async def test_the_check_says_why_there_is_no_session(transport, engine):
         await under_test.supervisor.check()
 
 
-async def test_the_check_fails_as_soon_as_it_drains(transport, engine):
-    under_test = Supervising(transport, engine, QUICK)
+async def test_the_check_fails_as_soon_as_it_drains(transport, no_database):
+    under_test = Supervising(transport, no_database, QUICK)
     running = asyncio.create_task(under_test.supervisor.run(under_test.stop, grace_seconds=0.5))
     await eventually(lambda: under_test.is_consuming)
     await transport.send(a_message())

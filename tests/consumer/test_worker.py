@@ -12,7 +12,6 @@ from support.tasks import AtMostOnceTask, HangingTask, RecordingTask
 from support.transports import WatchedTransport
 from support.waiting import eventually
 
-from consumer_service.database import open_engine
 from consumer_service.models import WorkerRow
 from consumer_service.settings import Settings
 from consumer_service.worker import Worker, open_tasks
@@ -132,27 +131,23 @@ async def test_a_broker_that_holds_something_else_ends_it_with_the_difference(en
         await worker.run(asyncio.Event())
 
 
-async def test_can_be_stopped_while_broker_and_database_are_away():
-    engine, transport = open_engine("postgresql://nobody@127.0.0.1:1/nothing"), WatchedTransport()
+async def test_can_be_stopped_while_broker_and_database_are_away(no_database):
+    transport = WatchedTransport()
     transport.refusals = [BrokerUnavailable("nobody answers")] * 1000
 
-    async with asyncio.timeout(3), working(engine, transport, RecordingTask()) as worker:
+    async with asyncio.timeout(3), working(no_database, transport, RecordingTask()) as worker:
         await asyncio.sleep(0.1)
         assert (await ask(worker, "/readyz")).status_code == 503
         assert (await ask(worker, "/livez")).status_code == 200
 
-    await engine.dispose()
 
-
-async def test_consumes_nothing_before_its_heartbeat_is_seen(transport):
-    engine, task = open_engine("postgresql://nobody@127.0.0.1:1/nothing"), RecordingTask()
+async def test_consumes_nothing_before_its_heartbeat_is_seen(no_database, transport):
     await transport.send(a_message())
 
-    async with working(engine, transport, task):
+    async with working(no_database, transport, RecordingTask()):
         await asyncio.sleep(0.2)
 
     assert (transport.sessions, len(transport.waiting(MAIL))) == ([], 1)
-    await engine.dispose()
 
 
 async def test_a_bug_ends_it_instead_of_being_hidden(engine):

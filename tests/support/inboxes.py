@@ -91,6 +91,18 @@ class JournalInbox(Inbox):
         self._journal += [(f"recorded {finish.status}", finish.key.message_id) for finish in finishes]
 
 
+class CountingInbox(Inbox):
+    """Notes how many ends each record was for."""
+
+    def __init__(self, engine: AsyncEngine, *, worker: str) -> None:
+        super().__init__(engine, worker=worker)
+        self.finished: list[int] = []
+
+    async def finish(self, finishes: Sequence[Finish]) -> None:
+        await super().finish(finishes)
+        self.finished.append(len(finishes))
+
+
 class FailingInbox(JournalInbox):
     """Cannot record anything for as long as `is_away`; counts how often it was asked to."""
 

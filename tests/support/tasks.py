@@ -8,7 +8,6 @@ from typing import ClassVar
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer_service.models import Base
 from consumer_service.retry import RetryPolicy
 from consumer_service.task import Context, Guarantee, Task
 from shared.events import UserCreated, UserEmailVerified
@@ -105,12 +104,11 @@ class ImpatientTask(HangingTask):
     timeout: ClassVar[timedelta] = timedelta(seconds=0.05)
 
 
-async def create_tables(engine: AsyncEngine) -> None:
-    """Make the consumer's tables, as the models say (the migrations have tests of their own), and `effects`."""
+async def create_effects(engine: AsyncEngine) -> None:
+    """Make the table that transactional tasks write to."""
 
     def create(connection: Connection) -> None:
-        Base.metadata.create_all(connection)
-        EFFECTS.create(connection)
+        EFFECTS.create(connection, checkfirst=True)
 
     async with engine.begin() as connection:
         await connection.run_sync(create)

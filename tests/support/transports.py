@@ -153,6 +153,17 @@ class RecordingSubscription:
         return self._state
 
 
+class CountingSubscription(RecordingSubscription):
+    """Notes how many deliveries each ack was for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acks: list[int] = []
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        self.acks.append(len(deliveries))
+
+
 class SilentTransport(MemoryTransport):
     """Opens sessions that bring nothing, on a queue that is in the given state. Notes them in `opened`."""
 

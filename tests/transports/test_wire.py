@@ -98,6 +98,31 @@ def test_of_a_thousand_headers_those_that_count_are_kept():
     assert (message.headers["ce-id"], message.attempt) == ("7", 4)
 
 
+def test_text_that_is_not_utf8_is_kept_in_a_form_that_can_be_written_again():
+    headers = {"name": b"caf\xe9", "list": [b"\xff", 1], "table": {"inner": b"\xff"}}
+
+    kept = read_message(Delivered(headers=headers)).headers
+
+    assert kept == {"name": "caf\ufffd", "list": ["\ufffd", 1], "table": {"inner": "\ufffd"}}
+    assert ContentHeader(properties=spec.Basic.Properties(headers=kept)).marshal()
+
+
+def test_a_header_nested_too_deep_is_cut_off():
+    nested = []
+    for _ in range(900):
+        nested = [nested]
+
+    kept = read_message(Delivered(headers={"deep": nested})).headers
+
+    assert "nested too deep" in repr(kept["deep"])
+
+
+def test_headers_that_would_fill_a_frame_are_dropped_and_small_ones_kept():
+    headers = {"big": "x" * 130_000, "small": "y", "tidings-attempt": 3}
+
+    assert read_message(Delivered(headers=headers)).headers == {"tidings-attempt": 3, "small": "y"}
+
+
 @pytest.mark.parametrize("attempt", ["2", 0, -1, 10**9, True, None, b"\x02"])
 def test_a_nonsensical_attempt_counts_as_the_first(attempt):
     assert Message(b"", headers={"tidings-attempt": attempt}).attempt == 1

@@ -6,7 +6,7 @@ It relies on aiormq 7.2's channel: `delivery_tag`, `confirmations`, `message_id_
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pamqp.frame
@@ -26,6 +26,11 @@ BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count",
 """Headers that steer the broker. Not copied onto a message we publish again (a copied x-death looks like a cycle)."""
 
 MOST_HEADERS = 64
+
+DEEPEST_HEADER = 8
+
+LARGEST_HEADERS = 32 * 1024
+"""Characters. All headers travel in one frame, which holds 128 KiB; what we add when we move a message needs room."""
 
 
 class FrameReader:
@@ -85,14 +90,39 @@ def read_message(delivered: DeliveredMessage) -> Message:
         source=properties.app_id,
         correlation_id=properties.correlation_id,
         time=properties.timestamp,
-        headers={name: headers[name] for name in _kept(headers)},
+        headers=_kept(headers) if headers else {},
     )
 
 
-def _kept(headers: Iterable[str]) -> list[str]:
-    """Ours and the CloudEvents attributes first, so that a message with a thousand headers keeps those that count."""
-    ours = sorted(headers, key=lambda name: not name.startswith(("tidings-", "ce-", "cloudEvents")))
-    return [name for name in ours if not name.startswith(BROKERS_OWN)][:MOST_HEADERS]
+def _kept(headers: Mapping[str, object]) -> dict[str, object]:
+    """Keep what can be written again and fits into one frame with our notes beside it.
+
+    Ours and the CloudEvents attributes come first, so that a message with a thousand headers keeps those that count.
+    """
+    ours_first = sorted(headers, key=lambda name: not name.startswith(("tidings-", "ce-", "cloudEvents")))
+    kept: dict[str, object] = {}
+    room = LARGEST_HEADERS
+    for name in [name for name in ours_first if not name.startswith(BROKERS_OWN)][:MOST_HEADERS]:
+        value = _writable(headers[name])
+        size = len(name) + len(repr(value))
+        if size <= room:
+            kept[name], room = value, room - size
+    return kept
+
+
+def _writable(value: object, depth: int = 0) -> object:
+    """Return a value that can be encoded again: pamqp reads text that is not UTF-8 as bytes, and writes no bytes."""
+    match value:
+        case bytes():
+            return value.decode("utf-8", "replace")
+        case list() | dict() if depth >= DEEPEST_HEADER:
+            return "nested too deep"
+        case list():
+            return [_writable(each, depth + 1) for each in value]
+        case dict():
+            return {name: _writable(each, depth + 1) for name, each in value.items()}
+        case _:
+            return value
 
 
 class Batch:
