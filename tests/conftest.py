@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from support.brokers import rabbitmq
 from support.databases import database_url, postgres, postgres_url, server
 from support.used import USED
 
 __all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
+
+settings.register_profile("patient", deadline=None)  # What a loaded machine takes longer for is not wrong.
+settings.load_profile("patient")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,9 +1,10 @@
 """The promise kept by RabbitMQ 3.10 and later, over aio-pika.
 
 Not `connect_robust`: a session here is disposable. Any sign of death ends the whole of it, and its user opens the
-next one. What the rest of this folder answers: `session` - is the connection alive; `wire` - what do the bytes
-say; `publisher` - did the broker take it; `subscription` - what did it bring, what may it forget; `declarations` -
-which queues and arguments; `topology` - does the broker hold them.
+next one. What the rest of this folder answers: `session` - is the connection alive; `wire` - who hears a frame;
+`frames` - what do the bytes say; `publisher` and `confirms` - did the broker take it; `subscription` and `arrivals` -
+what did it bring, what may it forget; `headers` - what is carried on; `declarations` - which queues and arguments;
+`topology` - does the broker hold them.
 """
 
 from collections.abc import AsyncIterator, Sequence

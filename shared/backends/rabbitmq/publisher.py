@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
+from shared.backends.rabbitmq.confirms import Batch, Confirms
 from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
-from shared.backends.rabbitmq.wire import Batch, send_batch
 from shared.transport import Fate, Outgoing, Receipt
 
 CONFIRM_SECONDS = 10.0
@@ -25,6 +25,7 @@ class RabbitPublisher:
         self._name = name
         self._confirm_seconds = confirm_seconds
         self._session: Session | None = None
+        self._confirms: Confirms | None = None
         self._opening = asyncio.Lock()
 
     @property
@@ -41,19 +42,19 @@ class RabbitPublisher:
         """
         if not messages:
             return []
-        session = await self._healthy_session()
+        session, confirms = await self._healthy_session()
         batch = Batch(messages)
         with session.watched_by(lambda: batch.give_up(session.reason)):
-            await self._send_and_wait(session, messages, batch)
+            await self._send_and_wait(session, confirms.send(messages, batch), batch)
         return [
             _judge(receipt or Receipt(Fate.UNKNOWN), outgoing, session.reason)
             for receipt, outgoing in zip(batch.receipts, messages, strict=True)
         ]
 
-    async def _send_and_wait(self, session: Session, messages: Sequence[Outgoing], batch: Batch) -> None:
+    async def _send_and_wait(self, session: Session, sending: Awaitable[None], batch: Batch) -> None:
         try:
             async with asyncio.timeout(self._confirm_seconds):
-                await send_batch(session.channel, messages, batch)
+                await sending
                 await batch.answered
         except LIBRARY_ERRORS as error:
             reraise_our_own_cancellation(error)
@@ -61,13 +62,15 @@ class RabbitPublisher:
             if not session.blocked:
                 await self._discard(session, describe(error))
 
-    async def _healthy_session(self) -> Session:
+    async def _healthy_session(self) -> tuple[Session, Confirms]:
         async with self._opening:
             if self._session is not None and self._session.ended:
                 await self._discard(self._session, self._session.reason)
-            if self._session is None:
+            if self._session is None or self._confirms is None:
                 self._session = await Session.open(self._url, name=self._name, confirms=True)
-            return self._session
+                self._confirms = Confirms(self._session.channel)
+                self._session.listen(self._confirms)
+            return self._session, self._confirms
 
     async def _discard(self, session: Session, reason: str) -> None:
         session.end(reason)

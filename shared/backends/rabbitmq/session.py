@@ -13,7 +13,7 @@ from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from shared.backends.rabbitmq.wire import FrameReader
+from shared.backends.rabbitmq.wire import FrameReader, Listener
 from shared.errors import BrokerUnavailable
 
 HEARTBEAT_SECONDS = 10
@@ -95,6 +95,10 @@ class Session:
         finally:
             self._watchers.remove(watcher)
 
+    def listen(self, listener: Listener) -> None:
+        """Let `listener` hear the frames of the channel, before it is used for the first time."""
+        self._connection.door.reader.listen(self.channel.number, listener)
+
     async def another_channel(self) -> AbstractChannel:
         """Open a further channel on this connection, for a question whose answer may close it."""
         channel = self._connection.channel(publisher_confirms=False)
@@ -108,17 +112,19 @@ class Session:
 
 
 class _Door(TransportFactory):
-    """Opens the socket, and keeps it, so that a connection that cannot be closed can still be cut."""
+    """Opens the socket, and keeps both its ends: to hear what passes, and to cut what cannot be closed."""
 
     def __init__(self, *, tls: bool) -> None:
         self._inner = TLSTransportFactory() if tls else TCPTransportFactory()
         self.writer: asyncio.StreamWriter | None = None
+        self.reader: FrameReader
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, self.writer = await self._inner.create(url, **kwargs)
         raw = self.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return cast("asyncio.StreamReader", FrameReader(reader)), self.writer
+        self.reader = FrameReader(reader)
+        return cast("asyncio.StreamReader", self.reader), self.writer
 
     def cut(self) -> None:
         if self.writer is not None:

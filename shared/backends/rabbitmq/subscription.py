@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import random
-from typing import cast
 
-from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from pamqp import commands as spec
 
+from shared.backends.rabbitmq.arrivals import Arrivals
+from shared.backends.rabbitmq.frames import write_ack, write_requeue
 from shared.backends.rabbitmq.publisher import RabbitPublisher
 from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
-from shared.backends.rabbitmq.wire import read_message, settle
+from shared.backends.rabbitmq.wire import write
 from shared.errors import BrokerUnavailable, MoveNotConfirmed, SessionLost, TopologyError
 from shared.topology import DEAD, RUNGS, choose_rung
-from shared.transport import Delivery, Fate, Outgoing, QueueState, Receipt
+from shared.transport import Delivery, Fate, Message, Outgoing, QueueState, Receipt
 
 SETTLE_SECONDS = 10.0
 SUBSCRIBE_SECONDS = 10.0
@@ -34,7 +34,10 @@ class RabbitSubscription:
         self._mover = mover
         self._arrived: deque[Delivery] = deque()
         self._news = asyncio.Event()
-        self._settled: dict[int, bool] = {}
+        self._last_arrived = 0
+        self._all_settled_up_to = 0
+        self._settled: set[int] = set()
+        """Tags above that which are settled."""
         self._consumer_tag = ""
         self._stopped = False
         self.lost = 0
@@ -58,9 +61,10 @@ class RabbitSubscription:
     async def _consume(self, prefetch: int) -> None:
         channel = self._session.channel
         self._session.watch(self._news.set)
+        self._session.listen(Arrivals(self._arrive))
         channel.on_consumer_cancel_callbacks.add(self._cancelled_by_broker)
         await channel.basic_qos(prefetch_count=prefetch)
-        consuming = await channel.basic_consume(self._queue, self._arrive)
+        consuming = await channel.basic_consume(self._queue, _never_called)
         self._consumer_tag = str(consuming.consumer_tag)
 
     @property
@@ -71,11 +75,9 @@ class RabbitSubscription:
     def _cancelled_by_broker(self, frame: spec.Basic.Cancel) -> None:
         self._session.end(f"the broker cancelled the consumer of {self._queue} ({frame.consumer_tag})")
 
-    async def _arrive(self, delivered: DeliveredMessage) -> None:
-        frame = cast("spec.Basic.Deliver", delivered.delivery)
-        tag = int(frame.delivery_tag or 0)
-        self._settled[tag] = False
-        self._arrived.append(Delivery(read_message(delivered), self._queue, bool(frame.redelivered), tag, self))
+    def _arrive(self, tag: int, redelivered: bool, message: Message) -> None:  # noqa: FBT001 - see arrivals.Arrived
+        self._last_arrived = tag
+        self._arrived.append(Delivery(message, self._queue, redelivered, tag, self))
         self._news.set()
 
     async def take(self, most: int) -> Sequence[Delivery]:
@@ -102,41 +104,43 @@ class RabbitSubscription:
         """Ack in one write: everything up to the lowest open tag at once, the rest one by one."""
         tags = self._still_open(deliveries)
         mark = self._settle(tags)
-        frames = [spec.Basic.Ack(tag) for tag in tags if tag > mark]
+        number = self._session.channel.number
+        frames = [write_ack(number, tag) for tag in tags if tag > mark]
         if mark:
-            frames.insert(0, spec.Basic.Ack(mark, multiple=True))
+            frames.insert(0, write_ack(number, mark, multiple=True))
         await self._write(frames)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         """Nack with requeue, in one write."""
         tags = self._still_open(deliveries)
         self._settle(tags)
-        await self._write([spec.Basic.Nack(tag, requeue=True) for tag in tags])
+        await self._write([write_requeue(self._session.channel.number, tag) for tag in tags])
 
     def _still_open(self, deliveries: Sequence[Delivery]) -> list[int]:
-        open_tags = sorted(delivery.tag for delivery in deliveries if self._settled.get(delivery.tag) is False)
+        open_tags = sorted(delivery.tag for delivery in deliveries if self._is_open(delivery.tag))
         if self.ended:
             self.lost += len(open_tags)
             return []
         return open_tags
 
+    def _is_open(self, tag: int) -> bool:
+        return self._all_settled_up_to < tag <= self._last_arrived and tag not in self._settled
+
     def _settle(self, tags: Sequence[int]) -> int:
         """Note these as settled; return the highest of them below which nothing is open, or 0.
 
-        The broker refuses a multiple-ack of a tag it has seen acked, so the mark is always one of `tags`.
+        The broker counts what it delivers on a channel from 1 on. It refuses a multiple-ack of a tag it has seen
+        acked, so the mark is always one of `tags`.
         """
-        self._settled.update(dict.fromkeys(tags, True))
-        mark, fresh = 0, set(tags)
-        for tag in list(self._settled):
-            if not self._settled[tag]:
-                break
-            del self._settled[tag]
-            mark = tag if tag in fresh else mark
-        return mark
+        self._settled.update(tags)
+        while self._all_settled_up_to + 1 in self._settled:
+            self._all_settled_up_to += 1
+            self._settled.discard(self._all_settled_up_to)
+        return max((tag for tag in tags if tag <= self._all_settled_up_to), default=0)
 
-    async def _write(self, frames: Sequence[spec.Basic.Ack | spec.Basic.Nack]) -> None:
+    async def _write(self, frames: Sequence[bytes]) -> None:
         if frames:
-            await self._within_deadline(settle(self._session.channel, frames), "settling")
+            await self._within_deadline(write(self._session.channel, b"".join(frames)), "settling")
 
     async def _within_deadline(self, call: Awaitable[object], doing: str) -> None:
         """Await a call on the session; if it fails, the session is over, and the broker takes everything back."""
@@ -187,6 +191,10 @@ class RabbitSubscription:
     async def close(self) -> None:
         """End the session; everything unsettled is delivered again."""
         await self._session.close()
+
+
+async def _never_called(_: object) -> None:
+    """Stand where the library wants a callback: deliveries are heard before they reach it."""
 
 
 def _translated(error: BaseException, queue: str) -> BrokerUnavailable | TopologyError:

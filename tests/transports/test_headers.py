@@ -1,0 +1,40 @@
+from pamqp import commands as spec
+from pamqp.header import ContentHeader
+
+from shared.backends.rabbitmq.headers import MOST_HEADERS, kept
+
+
+def test_the_brokers_own_headers_are_not_carried_on():
+    headers = {"x-death": [{"count": 1}], "x-first-death-queue": "q", "x-delivery-count": 3, "CC": ["x"], "mine": "yes"}
+
+    assert kept(headers) == {"mine": "yes"}
+
+
+def test_of_a_thousand_headers_those_that_count_are_kept():
+    headers = {f"h{number}": number for number in range(1000)} | {"ce-id": "7", "tidings-attempt": 4}
+
+    carried = kept(headers)
+
+    assert len(carried) == MOST_HEADERS
+    assert (carried["ce-id"], carried["tidings-attempt"]) == ("7", 4)
+
+
+def test_text_that_is_not_utf8_is_kept_in_a_form_that_can_be_written_again():
+    carried = kept({"name": b"caf\xe9", "list": [b"\xff", 1], "table": {"inner": b"\xff"}})
+
+    assert carried == {"name": "caf\ufffd", "list": ["\ufffd", 1], "table": {"inner": "\ufffd"}}
+    assert ContentHeader(properties=spec.Basic.Properties(headers=carried)).marshal()
+
+
+def test_a_header_nested_too_deep_is_cut_off():
+    nested: list[object] = []
+    for _ in range(900):
+        nested = [nested]
+
+    assert "nested too deep" in repr(kept({"deep": nested})["deep"])
+
+
+def test_headers_that_would_fill_a_frame_are_dropped_and_small_ones_kept():
+    headers = {"big": "x" * 130_000, "small": "y", "tidings-attempt": 3}
+
+    assert kept(headers) == {"tidings-attempt": 3, "small": "y"}
