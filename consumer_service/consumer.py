@@ -10,11 +10,13 @@ dropped, and its redelivery is a duplicate.
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
+from operator import attrgetter
 from time import monotonic
 from typing import Any
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import clear_contextvars
 
 from consumer_service.admission import Admission
 from consumer_service.database import PAUSE_SECONDS
@@ -27,10 +29,14 @@ from consumer_service.outcome import Outcome, Released
 from consumer_service.quarantine import Quarantine
 from consumer_service.settlement import Settlement
 from consumer_service.settler import MOST_AT_ONCE, Settler
+from consumer_service.task import BatchTask
 from shared.transport import Delivery, Subscription
 
 LAST_WORDS_SECONDS = 3.0
 """The end of the grace period, or its half if it is short: for recording and giving back what was cut short."""
+
+MOST_TOGETHER = 100
+"""Transactional tasks that share one transaction: beyond that, its fixed costs no longer count."""
 
 log: Any = structlog.get_logger()
 
@@ -61,6 +67,7 @@ class Consumer:
         self._execution = execution
         self._quarantine = quarantine
         self._metrics = metrics
+        self._lag = metrics.lag.labels(queue)
         self._concurrency = concurrency
         self._arrived: Line[Delivery] = Line()
         self._ready: Line[Assignment] = Line()
@@ -81,8 +88,7 @@ class Consumer:
             deliveries = await subscription.take(MOST_AT_ONCE)
             self._last_delivery = monotonic()
             self._settler.owe(len(deliveries))
-            for delivery in deliveries:
-                self._arrived.put(delivery)
+            self._arrived.put(*deliveries)
 
     async def drain(self, subscription: Subscription | None, *, grace_seconds: float) -> bool:
         """Take no more, give back what was not started, and wait for the rest. True if all was settled in time.
@@ -130,11 +136,9 @@ class Consumer:
         admitted = await self._admission.admit(deliveries)
         for settlement in admitted.ended:
             self._settler.end(settlement)
-        for assignment in admitted.ready:
-            if self._may_start(assignment.delivery):
-                self._ready.put(assignment)
-            else:
-                self._end(assignment, Released())
+        self._ready.put(*(each for each in admitted.ready if self._may_start(each.delivery)))
+        for unstarted in [each for each in admitted.ready if not self._may_start(each.delivery)]:
+            self._end(unstarted, Released())
         for suspect in admitted.suspects:
             await self._work_alone(suspect)
 
@@ -144,21 +148,34 @@ class Consumer:
             log.warning("delivery.quarantined", queue=self.queue, message_id=suspect.envelope.id)
             admitted = await self._admission.admit_alone(suspect)
             if isinstance(admitted, Assignment):
-                admitted = Settlement(suspect.delivery, await self._perform(suspect), suspect, started=True)
+                (outcome,) = await self._perform([suspect])
+                admitted = Settlement(suspect.delivery, outcome, suspect, started=True)
             await self._settler.settle([admitted])
+        clear_contextvars()
 
     async def _work_for_ever(self) -> None:
         while True:
-            (assignment,) = await self._ready.take(1)
-            self._end(assignment, await self._perform(assignment))
+            taken = await self._ready.take_alike(attrgetter("kind"), self._share)
+            assignments = [each for each in taken if self._may_start(each.delivery)]
+            for unstarted in [each for each in taken if not self._may_start(each.delivery)]:
+                self._end(unstarted, Released())
+            if assignments:
+                for assignment, outcome in zip(assignments, await self._perform(assignments), strict=True):
+                    self._end(assignment, outcome)
 
-    async def _perform(self, assignment: Assignment) -> Outcome:
-        if not self._may_start(assignment.delivery):
-            return Released()
-        envelope, task = assignment.envelope, assignment.task
-        self._metrics.lag.labels(self.queue).observe(max(0.0, (datetime.now(UTC) - envelope.time).total_seconds()))
+    def _share(self, first: Assignment) -> int:
+        """Return how many may go with this one, so that each of us gets an even part of what waits."""
+        if isinstance(first.task, BatchTask):
+            return first.task.most
+        return min(MOST_TOGETHER, ceil((len(self._ready) + 1) / self._concurrency))
+
+    async def _perform(self, assignments: Sequence[Assignment]) -> Sequence[Outcome]:
+        now = datetime.now(UTC)
+        for each in assignments:
+            self._lag.observe(max(0.0, (now - each.envelope.time).total_seconds()))
         began = monotonic()
-        with bound_contextvars(message_id=envelope.id, correlation_id=envelope.correlation_id, task=task.name):
-            outcome = await self._execution.run(assignment)
-        self._metrics.task_seconds.labels(task.name).observe(monotonic() - began)
-        return outcome
+        outcomes = await self._execution.run_together(assignments)
+        seconds = (monotonic() - began) / len(assignments)
+        for each in assignments:
+            self._metrics.task(each.task.name).observe(seconds)
+        return outcomes

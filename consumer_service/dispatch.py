@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer_service.outcome import DeadLetter, as_line
-from consumer_service.task import Guarantee, Task
+from consumer_service.task import BatchTask, Guarantee, Task
 from shared.contracts import Contract
 from shared.envelope import Envelope, EnvelopeReader
 from shared.errors import EnvelopeError
@@ -18,8 +18,7 @@ REPLAYS = "tidings-replays"
 """The header that counts how often a dead letter was sent back to its queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """What the inbox remembers: this task, this message."""
 
     task: str
@@ -44,6 +43,15 @@ class Assignment:
         be the mark of a crash, is it started first as well, so that a message that kills workers is found out.
         """
         return self.task.guarantee is not Guarantee.TRANSACTIONAL or self.delivery.redelivered
+
+    @property
+    def kind(self) -> str | None:
+        """What it may go together with: messages of one batch task, or others that may share a transaction."""
+        if self.task.guarantee is Guarantee.TRANSACTIONAL and self.is_started_first:
+            return None
+        if isinstance(self.task, BatchTask):
+            return self.task.name
+        return "transactional" if self.task.guarantee is Guarantee.TRANSACTIONAL else None
 
     @property
     def replays(self) -> int:

@@ -1,18 +1,23 @@
-"""Runs one task at one message under its guarantee, and turns whatever happens into an outcome."""
+"""Runs tasks at messages under their guarantees, and turns whatever happens into outcomes.
+
+Messages whose tasks only write to this database go together: one transaction, as long as nothing fails. If anything
+does, it is rolled back, and each of them is run for itself.
+"""
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import random
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from consumer_service.claim import Verdict
 from consumer_service.database import DATABASE_ERRORS
-from consumer_service.dispatch import Assignment
+from consumer_service.dispatch import AnyTask, Assignment
 from consumer_service.inbox import Inbox
 from consumer_service.outcome import (
     DeadLetter,
@@ -28,7 +33,9 @@ from consumer_service.outcome import (
     fingerprint,
 )
 from consumer_service.retry import DEFER
-from consumer_service.task import Context, Guarantee
+from consumer_service.task import BatchTask, Context, Guarantee
+
+T = TypeVar("T")
 
 log: Any = structlog.get_logger()
 
@@ -58,15 +65,40 @@ class Execution:
         """Run the task once. Never raises but for cancellation, which leaves no transaction open."""
         if self._stopped:
             return Released()
-        try:
-            if assignment.task.guarantee is Guarantee.TRANSACTIONAL:
-                return await self._run_in_transaction(assignment)
-            await self._perform(assignment)
-        # A task may raise anything at all, and whatever it raises must become an outcome: this is the only place
-        # that can promise that a worker survives its tasks.
-        except Exception as error:  # noqa: BLE001
-            return self._failed(assignment, error)
+        transactional = assignment.task.guarantee is Guarantee.TRANSACTIONAL
+        ended = await _caught(self._run_in_transaction(assignment) if transactional else self._run(assignment))
+        return self._failed(assignment, ended) if isinstance(ended, Exception) else ended
+
+    async def run_together(self, assignments: Sequence[Assignment]) -> list[Outcome]:
+        """Run these, which must be of one kind, as one; if that fails, run each for itself. Raises as `run` does.
+
+        Returns their outcomes in their order.
+        """
+        if len(assignments) > 1 and not self._stopped:
+            ended = await _caught(self._run_as_one(assignments))
+            if not isinstance(ended, Exception):
+                return ended
+            log.info("batch.split", size=len(assignments), kind=type(ended).__name__)
+        return [await self.run(each) for each in assignments]
+
+    async def _run(self, assignment: Assignment) -> Outcome:
+        await self._perform([assignment])
         return Done()
+
+    async def _run_as_one(self, assignments: Sequence[Assignment]) -> list[Outcome]:
+        if assignments[0].task.guarantee is not Guarantee.TRANSACTIONAL:
+            await self._perform(assignments)
+            return [Done() for _ in assignments]
+        async with self._inbox.transaction(assignments) as (session, verdicts):
+            granted = [each for each, verdict in zip(assignments, verdicts, strict=True) if verdict is Verdict.GRANTED]
+            at_once = [granted] if isinstance(assignments[0].task, BatchTask) else [[each] for each in granted]
+            for each in at_once:
+                await self._perform(each, session)
+        done = {each.key for each in granted}
+        return [
+            Done() if verdict is Verdict.GRANTED else Duplicate() if each.key in done else refused(verdict)
+            for each, verdict in zip(assignments, verdicts, strict=True)
+        ]
 
     async def _run_in_transaction(self, assignment: Assignment) -> Outcome:
         """A database that fails outside of the task's own statements spends none of its attempts."""
@@ -76,7 +108,7 @@ class Execution:
                 if verdict is not Verdict.GRANTED:
                     return refused(verdict)
                 has_begun = True
-                await self._perform(assignment, session)
+                await self._perform([assignment], session)
         except DATABASE_ERRORS as error:
             if has_begun and not _is_the_connection_lost(error):
                 raise
@@ -84,16 +116,19 @@ class Execution:
             return Retry(DEFER, describe(error), spends_attempt=False)
         return Done()
 
-    async def _perform(self, assignment: Assignment, session: AsyncSession | None = None) -> None:
-        task = assignment.task
-        context = Context(assignment.envelope, task.name, _attempt(assignment), session)
+    async def _perform(self, assignments: Sequence[Assignment], session: AsyncSession | None = None) -> None:
+        """Call the task that these have in common, within its timeout."""
+        if not assignments:
+            return
         if self._stopped:
             raise TimeoutError
+        task, contexts = assignments[0].task, [_context(each, session) for each in assignments]
+        bind_contextvars(message_id=assignments[0].envelope.id, task=task.name, batch=len(assignments))
         try:
             async with asyncio.timeout(task.timeout.total_seconds()) as deadline:
                 self._deadlines.add(deadline)
                 try:
-                    await task.run(assignment.envelope.data, context)
+                    await _call(task, [each.envelope.data for each in assignments], contexts)
                 finally:
                     self._deadlines.discard(deadline)
         except asyncio.CancelledError as error:
@@ -110,6 +145,27 @@ class Execution:
         if self._stopped and isinstance(error, TimeoutError):
             return Released()
         return assignment.task.retry.decide(assignment.task.name, error, _attempt(assignment), self._draw())
+
+
+async def _caught(work: Awaitable[T]) -> T | Exception:
+    """Return what the work returns, or what it raises."""
+    try:
+        return await work
+    # A task may raise anything at all, and whatever it raises must become an outcome: this is the only place
+    # that can promise that a worker survives its tasks.
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+async def _call(task: AnyTask, messages: Sequence[Any], contexts: Sequence[Context]) -> None:
+    if isinstance(task, BatchTask):
+        await task.run_batch(messages, contexts)
+    else:
+        await task.run(messages[0], contexts[0])
+
+
+def _context(assignment: Assignment, session: AsyncSession | None) -> Context:
+    return Context(assignment.envelope, assignment.task.name, _attempt(assignment), session)
 
 
 def refused(verdict: Verdict) -> Outcome:

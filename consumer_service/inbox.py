@@ -11,32 +11,18 @@ An inbox cannot make a mail exactly-once: the mail server does not take part in 
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, collate, func, null, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from consumer_service.claim import Remembered, Status, Verdict, judge
 from consumer_service.dispatch import Assignment, Key
-from consumer_service.models import InboxMessage, WorkerRow
+from consumer_service.inbox_rows import Finish, finish_rows, insert_rows, remembered, start_again
 
 TAKES_OVER = frozenset({Verdict.GRANTED, Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
 """Verdicts by which this worker becomes the holder: to do the work, or to record that nobody will."""
-
-KEY = tuple_(InboxMessage.task, InboxMessage.message_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """How one started pair ended."""
-
-    key: Key
-    status: Status
-    error: str | None = None
 
 
 class Inbox:
@@ -46,7 +32,6 @@ class Inbox:
         """Remember the database. Every statement carries the engine's deadlines."""
         self._engine = engine
         self._worker = worker
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         # Counted, because a twin may be started between the commit of an end and our taking note of it.
         self._working_on: Counter[Key] = Counter()
 
@@ -56,15 +41,15 @@ class Inbox:
         Whatever was granted, or refused as crash loop or ambiguous, must be finished. `alone` promises that nothing
         else runs in this process, so that suspects may be started too.
         """
-        taken: Counter[Key] = Counter()
+        taken: list[Key] = []
         try:
             async with self._engine.begin() as connection:
                 verdicts = await self._claim(connection, wanted, Status.STARTED, alone=alone)
                 taken = _taken_over(wanted, verdicts)
                 # Before the commit, which shows the rows to others: a twin must not find them held by nobody.
-                self._working_on += taken
+                self._working_on.update(taken)
         except BaseException:
-            self._working_on -= taken
+            self._forget(taken)
             raise
         return verdicts
 
@@ -82,10 +67,15 @@ class Inbox:
     async def finish(self, finishes: Sequence[Finish]) -> None:
         """Record how these ended, and commit. A pair that is done, or that another worker has taken, stays as it is."""
         if finishes:
-            ordered = sorted(finishes, key=lambda finish: (finish.key.task, finish.key.message_id))
             async with self._engine.begin() as connection:
-                await connection.execute(self._finishing(), [_finish_row(finish) for finish in ordered])
-            self._working_on -= Counter(finish.key for finish in finishes)
+                await finish_rows(connection, sorted(finishes, key=lambda finish: finish.key), holder=self._worker)
+            self._forget(finish.key for finish in finishes)
+
+    def _forget(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._working_on[key] -= 1
+            if self._working_on[key] <= 0:
+                del self._working_on[key]
 
     async def _claim(
         self,
@@ -98,31 +88,12 @@ class Inbox:
     ) -> list[Verdict]:
         """Insert first: a concurrent twin waits here for the other's commit, and then finds the row."""
         ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
-        fresh = await self._insert_rows(connection, ordered, status)
+        fresh = await insert_rows(connection, [_row(each) for each in ordered], status=status, holder=self._worker)
         verdicts = dict.fromkeys(fresh, Verdict.GRANTED)
         known = [each for each in ordered if each.key not in fresh]
         if known:
             verdicts |= await self._claim_known(connection, known, status, alone=alone, mine=mine)
         return _hand_out(wanted, verdicts)
-
-    async def _insert_rows(self, connection: AsyncConnection, wanted: Sequence[Assignment], status: Status) -> set[Key]:
-        statement = self._insert(InboxMessage).values(finished_at=_finished_at(status)).on_conflict_do_nothing()
-        inserted = await connection.execute(
-            statement.returning(InboxMessage.task, InboxMessage.message_id),
-            [self._row(each, status) for each in wanted],
-        )
-        return {Key(*row) for row in inserted}
-
-    def _row(self, each: Assignment, status: Status) -> dict[str, Any]:
-        return {
-            "task": each.key.task,
-            "message_id": each.key.message_id,
-            "body_hash": each.body_hash,
-            "status": status,
-            "holder": self._worker,
-            "attempt": each.delivery.message.attempt,
-            "replays": each.replays,
-        }
 
     async def _claim_known(
         self,
@@ -133,14 +104,14 @@ class Inbox:
         alone: bool,
         mine: set[Key] | frozenset[Key],
     ) -> dict[Key, Verdict]:
-        rows = await _remembered(connection, [each.key for each in known])
+        rows = await remembered(connection, [each.key for each in known])
         verdicts = {each.key: self._judge(rows.get(each.key), each, alone=alone, mine=mine) for each in known}
         # What is refused here is not done, so a transaction that is about to say `done` must leave it as it is.
         taking = TAKES_OVER if status is Status.STARTED else {Verdict.GRANTED}
         taken_over = [each for each in known if verdicts[each.key] in taking]
         if taken_over:
-            again = [self._row(each, status) | _starts(each, rows[each.key]) for each in taken_over]
-            await connection.execute(_starting_again(status), again)
+            again = [_row(each) | _starts(each, rows[each.key]) for each in taken_over]
+            await start_again(connection, again, status=status, holder=self._worker)
         return verdicts
 
     def _judge(
@@ -151,76 +122,27 @@ class Inbox:
         idle = row.holder == self._worker and (each.key in mine or each.key not in self._working_on)
         return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=idle, alone=alone)
 
-    def _finishing(self) -> Any:
-        return (
-            update(InboxMessage)
-            .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
-            .where(InboxMessage.holder == self._worker, InboxMessage.status != Status.DONE)
-            .values(status=bindparam("status"), error=bindparam("error"), finished_at=func.current_timestamp())
-        )
 
-
-async def _remembered(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, Remembered]:
-    bytewise = "C" if connection.dialect.name == "postgresql" else "BINARY"
-    statement = (
-        select(InboxMessage, WorkerRow.seen_at, func.current_timestamp(type_=WorkerRow.seen_at.type).label("now"))
-        .join(WorkerRow, WorkerRow.id == InboxMessage.holder, isouter=True)
-        .where(KEY.in_([(key.task, key.message_id) for key in keys]))
-        .order_by(collate(InboxMessage.task, bytewise), collate(InboxMessage.message_id, bytewise))
-        .with_for_update(of=InboxMessage)
-    )
+def _row(each: Assignment) -> dict[str, Any]:
     return {
-        Key(row.task, row.message_id): Remembered(
-            row.body_hash, Status(row.status), row.holder, row.starts, row.replays, row.seen_at, row.now
-        )
-        for row in await connection.execute(statement)
+        "task": each.key.task,
+        "message_id": each.key.message_id,
+        "body_hash": each.body_hash,
+        "attempt": each.delivery.message.attempt,
+        "replays": each.replays,
     }
-
-
-def _finished_at(status: Status) -> ColumnElement[Any]:
-    return func.current_timestamp() if status is Status.DONE else null()
-
-
-def _starting_again(status: Status) -> Any:
-    return (
-        update(InboxMessage)
-        .where(InboxMessage.task == bindparam("key_task"), InboxMessage.message_id == bindparam("key_id"))
-        .values(
-            status=bindparam("status"),
-            holder=bindparam("holder"),
-            starts=bindparam("starts"),
-            attempt=bindparam("attempt"),
-            replays=bindparam("replays"),
-            started_at=func.current_timestamp(),
-            finished_at=_finished_at(status),
-        )
-    )
 
 
 def _starts(each: Assignment, row: Remembered) -> dict[str, Any]:
-    return {
-        "starts": row.next_starts,
-        "replays": max(row.replays, each.replays),
-        "key_task": each.key.task,
-        "key_id": each.key.message_id,
-    }
+    return {"starts": row.next_starts, "replays": max(row.replays, each.replays)}
 
 
-def _finish_row(finish: Finish) -> dict[str, Any]:
-    return {
-        "key_task": finish.key.task,
-        "key_id": finish.key.message_id,
-        "status": finish.status,
-        "error": finish.error,
-    }
-
-
-def _in_lock_order(each: Assignment) -> tuple[str, str]:
+def _in_lock_order(each: Assignment) -> Key:
     """Two workers that want the same rows lock them in the same order, so neither waits for the other forever.
 
     Python sorts text as the database does bytewise; a database's own language might put `a` before `B`.
     """
-    return each.key.task, each.key.message_id
+    return each.key
 
 
 def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> list[Verdict]:
@@ -233,5 +155,5 @@ def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> lis
     return answers
 
 
-def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> Counter[Key]:
-    return Counter(each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER)
+def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> list[Key]:
+    return [each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER]

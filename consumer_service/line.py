@@ -1,29 +1,66 @@
 """The line in which deliveries wait between two stages of their way."""
 
 import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Line(Generic[T]):
-    """First in, first out. Whoever takes gets all that has come, so that many can share one transaction."""
+    """First in, first out. Whoever takes may get all that has come, so that many can share one transaction."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._waiting: asyncio.Queue[T] = asyncio.Queue()
+        self._waiting: deque[T] = deque()
+        self._takers: deque[asyncio.Future[None]] = deque()
 
-    def put(self, waiting: T) -> None:
-        """Add one at the end."""
-        self._waiting.put_nowait(waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, *waiting: T) -> None:
+        """Add these at the end, in this order."""
+        self._waiting.extend(waiting)
+        self._wake(len(waiting))
 
     async def take(self, most: int) -> list[T]:
         """Wait for at least one, then return what is there, at most `most`. Cancelling this loses nothing."""
-        return [await self._waiting.get(), *self._all(most - 1)]
+        while not self._waiting:
+            await self._news()
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    async def take_alike(self, kind: Callable[[T], Hashable | None], most: Callable[[T], int]) -> list[T]:
+        """Wait for one, then return it with those directly behind it that are of its kind, as many as `most` says.
+
+        None is the kind of what goes alone. Cancelling this loses nothing.
+        """
+        (first,) = taken = await self.take(1)
+        wanted = kind(first)
+        if wanted is not None:
+            room = most(first)
+            while len(taken) < room and self._waiting and kind(self._waiting[0]) == wanted:
+                taken.append(self._waiting.popleft())
+        return taken
 
     def clear(self) -> list[T]:
         """Return all that is there, without waiting."""
-        return self._all(self._waiting.qsize())
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
 
-    def _all(self, most: int) -> list[T]:
-        return [self._waiting.get_nowait() for _ in range(min(most, self._waiting.qsize()))]
+    async def _news(self) -> None:
+        taker = asyncio.get_running_loop().create_future()
+        self._takers.append(taker)
+        try:
+            await taker
+        except asyncio.CancelledError:
+            if taker.cancelled():
+                self._takers.remove(taker)
+            else:
+                self._wake(1)  # It was woken for something that it will not take any more.
+            raise
+
+    def _wake(self, count: int) -> None:
+        for _ in range(min(count, len(self._takers))):
+            self._takers.popleft().set_result(None)

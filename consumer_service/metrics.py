@@ -1,5 +1,7 @@
 """What operators watch: counters and gauges with bounded labels, in a registry that the worker's root owns."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -49,3 +51,6 @@ class ConsumerMetrics:
             ["queue"],
             registry=registry,
         )
+        # Finding a child by its labels costs more than counting with it, and these are found once a delivery.
+        self.delivery = cache(self.deliveries.labels)
+        self.task = cache(self.task_seconds.labels)

@@ -21,7 +21,7 @@ def report(
     """Say what became of a delivery: who it was, which attempt, and why."""
     wire_type = assignment.envelope.type if assignment else UNREAD
     ended = _name(outcome)
-    metrics.deliveries.labels(queue, wire_type, ended).inc()
+    metrics.delivery(queue, wire_type, ended).inc()
     line: dict[str, object] = {"queue": queue, "type": wire_type, "attempt": delivery.message.attempt}
     line["message_id"] = assignment.envelope.id if assignment else delivery.message.message_id
     if assignment is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from consumer_service.claim import Status
 from consumer_service.dispatch import AnyTask, Assignment
-from consumer_service.inbox import Finish
+from consumer_service.inbox_rows import Finish
 from consumer_service.outcome import DeadLetter, Done, Duplicate, Outcome, Released, Retry
 from shared.transport import Delivery, Subscription
 

@@ -23,7 +23,7 @@ from consumer_service.reporting import report
 from consumer_service.settlement import Settlement, by_subscription
 from shared.errors import TransportError
 
-MOST_AT_ONCE = 100
+MOST_AT_ONCE = 250
 """Deliveries that share one inbox transaction."""
 
 log: Any = structlog.get_logger()
@@ -43,6 +43,7 @@ class Settler:
         self._inbox = inbox
         self._quarantine = quarantine
         self._metrics = metrics
+        self._in_flight = metrics.in_flight.labels(queue)
         self._pause_seconds = pause_seconds
         self._ended: Line[Settlement] = Line()
         self._moving: set[str | int] = set()
@@ -138,11 +139,12 @@ class Settler:
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
         self._count(-len(settlements))
+        lost = sum(each.delivery.subscription.ended for each in settlements)
+        self._metrics.settlements_lost.labels(self._queue).inc(lost)
         for each in settlements:
-            self._metrics.settlements_lost.labels(self._queue).inc(each.delivery.subscription.ended)
             report(self._metrics, self._queue, each.delivery, each.outcome, each.assignment)
 
     def _count(self, change: int) -> None:
         self.in_flight += change
-        self._metrics.in_flight.labels(self._queue).set(self.in_flight)
+        self._in_flight.set(self.in_flight)
         (self._idle.clear if self.in_flight else self._idle.set)()

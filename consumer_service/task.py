@@ -1,6 +1,7 @@
 """What a task is: a class that says which message it takes, how it may fail, and what it does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -79,3 +80,29 @@ class Task(ABC, Generic[C]):
     @abstractmethod
     async def run(self, message: C, context: Context) -> None:
         """Do the work for one message."""
+
+
+class BatchTask(Task[C]):
+    """One thing to do for many messages of one kind at once; a message that comes alone is a batch of one.
+
+    What has arrived goes together, up to `most`; nothing lingers for more. `timeout` is for the whole batch. If it
+    fails, each message is tried alone at once, so that only the guilty one spends an attempt: a transactional batch
+    has left no trace by then, and an effect is repeated with the same idempotency keys. `at_most_once` is refused,
+    because nobody could say for which messages a failed batch was done.
+    """
+
+    most: ClassVar[int] = 100
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a guarantee that a batch cannot keep."""
+        super().__init_subclass__(**kwargs)
+        if cls.guarantee is Guarantee.AT_MOST_ONCE:
+            raise TypeError(f"{cls.__name__}: a batch that fails is tried again, so it cannot be at_most_once")
+
+    @abstractmethod
+    async def run_batch(self, messages: Sequence[C], contexts: Sequence[Context]) -> None:
+        """Do the work for all of these; the contexts are in their order, and share one session if there is one."""
+
+    async def run(self, message: C, context: Context) -> None:
+        """Do the work for one message."""
+        await self.run_batch([message], [context])

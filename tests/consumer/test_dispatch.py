@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import a_message, an_envelope
 from support.inboxes import an_assignment
-from support.tasks import AtMostOnceTask, RecordingTask, TransactionalTask, WelcomeTask
+from support.tasks import (
+    AtMostOnceTask,
+    BatchRecordingTask,
+    RecordingTask,
+    TransactionalBatchTask,
+    TransactionalTask,
+    WelcomeTask,
+)
 from support.transports import a_delivery
 
 from consumer_service.dispatch import REPLAYS, Assignment, Dispatcher, body_hash, replays
@@ -95,6 +102,22 @@ def test_the_same_body_has_the_same_hash_and_another_has_another():
 )
 def test_a_transactional_task_is_started_first_only_when_a_worker_may_have_died_of_it(task, redelivered, expected):
     assert an_assignment(task=task, redelivered=redelivered).is_started_first is expected
+
+
+@pytest.mark.parametrize(
+    ("task", "redelivered", "expected"),
+    [
+        (RecordingTask(), False, None),
+        (AtMostOnceTask(), False, None),
+        (TransactionalTask(), False, "transactional"),
+        (TransactionalTask(), True, None),
+        (BatchRecordingTask(), True, "BatchRecordingTask"),
+        (TransactionalBatchTask(), False, "TransactionalBatchTask"),
+        (TransactionalBatchTask(), True, None),
+    ],
+)
+def test_messages_go_together_where_one_failure_can_be_undone_or_the_task_takes_many(task, redelivered, expected):
+    assert an_assignment(task=task, redelivered=redelivered).kind == expected
 
 
 @pytest.mark.parametrize(("header", "expected"), [(None, 0), (0, 0), (3, 3), (-1, 0), ("3", 0), (True, 0), (10**9, 0)])

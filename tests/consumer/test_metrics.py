@@ -8,7 +8,7 @@ def test_every_name_says_whose_it_is_and_no_label_is_unbounded():
     metrics = ConsumerMetrics(registry)
 
     names = [metric.name for metric in registry.collect()]
-    labels = {label for metric in vars(metrics).values() for label in metric._labelnames}
+    labels = {label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())}
 
     assert all(name.startswith("tidings_") for name in names)
     assert labels == {"queue", "type", "outcome", "reason", "task"}

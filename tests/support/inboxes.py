@@ -15,7 +15,8 @@ from support.transports import Journal, RecordingSubscription, a_delivery
 
 from consumer_service.claim import Status, Verdict
 from consumer_service.dispatch import AnyTask, Assignment, Dispatcher, Key
-from consumer_service.inbox import Finish, Inbox
+from consumer_service.inbox import Inbox
+from consumer_service.inbox_rows import Finish
 from consumer_service.models import InboxMessage, WorkerRow
 from consumer_service.presence import beat
 from shared.contracts import Contract

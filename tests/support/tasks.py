@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumer_service.outcome import PermanentFailure
 from consumer_service.retry import RetryPolicy
-from consumer_service.task import Context, Guarantee, Task
+from consumer_service.task import BatchTask, Context, Guarantee, Task
 from shared.events import UserCreated, UserEmailVerified
 
 QUICK = RetryPolicy(limit=3, first=timedelta(seconds=0.02), growth=1.0, jitter=0.0)
@@ -63,6 +65,36 @@ class TransactionalTask(RecordingTask):
     async def run(self, message: UserCreated, context: Context) -> None:
         await context.session.execute(insert(EFFECTS).values(message_id=context.envelope.id))
         await super().run(message, context)
+
+
+class BatchRecordingTask(BatchTask[UserCreated]):
+    """Keeps the ids of every batch. A batch that holds one of `refuses` fails for good."""
+
+    queue: ClassVar[str] = "mail"
+    retry: ClassVar[RetryPolicy] = QUICK
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.contexts: list[Context] = []
+        self.refuses: set[str] = set()
+
+    async def run_batch(self, _messages: Sequence[UserCreated], contexts: Sequence[Context]) -> None:
+        ids = [context.envelope.id for context in contexts]
+        self.batches.append(ids)
+        self.contexts += contexts
+        if self.refuses & set(ids):
+            raise PermanentFailure("refused")
+
+
+class TransactionalBatchTask(BatchRecordingTask):
+    """Writes all its rows in one statement, and only then fails if it does."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.TRANSACTIONAL
+
+    async def run_batch(self, messages: Sequence[UserCreated], contexts: Sequence[Context]) -> None:
+        rows = [{"message_id": context.envelope.id} for context in contexts]
+        await contexts[0].session.execute(insert(EFFECTS), rows)
+        await super().run_batch(messages, contexts)
 
 
 class HangingTask(RecordingTask):

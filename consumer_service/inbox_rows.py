@@ -1,0 +1,170 @@
+"""The inbox's statements: many rows at once, in one round trip.
+
+PostgreSQL takes them as arrays, which costs one statement whatever their number; SQLite takes them one by one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Text,
+    bindparam,
+    collate,
+    func,
+    literal,
+    null,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consumer_service.claim import Remembered, Status
+from consumer_service.dispatch import Key
+from consumer_service.models import InboxMessage, WorkerRow
+
+KEY = tuple_(InboxMessage.task, InboxMessage.message_id)
+
+AGAIN = ("of_task", "of_id", "starts", "attempt", "replays")
+
+TYPES: Mapping[str, Any] = {
+    "task": Text(),
+    "message_id": Text(),
+    "of_task": Text(),
+    "of_id": Text(),
+    "body_hash": LargeBinary(),
+    "attempt": Integer(),
+    "replays": Integer(),
+    "status": Text(),
+    "error": Text(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How one started pair ended."""
+
+    key: Key
+    status: Status
+    error: str | None = None
+
+
+async def insert_rows(
+    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
+) -> set[Key]:
+    """Insert these with this status and return which of them were not there yet.
+
+    A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout.
+    """
+    fixed = {"status": status, "holder": holder}
+    if connection.dialect.name == "postgresql":
+        inserted = await connection.execute(_insert_arrays(status, holder), _arrays(rows))
+    else:
+        statement = sqlite.insert(InboxMessage).values(finished_at=_finished_at(status)).on_conflict_do_nothing()
+        inserted = await connection.execute(
+            statement.returning(InboxMessage.task, InboxMessage.message_id), [{**row, **fixed} for row in rows]
+        )
+    return {Key(*row) for row in inserted}
+
+
+def _insert_arrays(status: Status, holder: str) -> Any:
+    given = _given("task", "message_id", "body_hash", "attempt", "replays")
+    chosen = select(*given.c, literal(status), literal(holder), _finished_at(status))
+    names = [*given.c.keys(), "status", "holder", "finished_at"]
+    return (
+        postgresql.insert(InboxMessage)
+        .from_select(names, chosen)
+        .on_conflict_do_nothing()
+        .returning(InboxMessage.task, InboxMessage.message_id)
+    )
+
+
+async def finish_rows(connection: AsyncConnection, finishes: Sequence[Finish], *, holder: str) -> None:
+    """Record these ends. A row that is done, or that another worker holds, stays as it is."""
+    rows = [
+        {"of_task": each.key.task, "of_id": each.key.message_id, "status": each.status, "error": each.error}
+        for each in finishes
+    ]
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_finish_arrays(holder), _arrays(rows))
+    else:
+        await connection.execute(_finish_one(holder), rows)
+
+
+def _finish_arrays(holder: str) -> Any:
+    given = _given("of_task", "of_id", "status", "error")
+    return (
+        update(InboxMessage)
+        .where(InboxMessage.task == given.c.of_task, InboxMessage.message_id == given.c.of_id)
+        .where(InboxMessage.holder == holder, InboxMessage.status != Status.DONE)
+        .values(status=given.c.status, error=given.c.error, finished_at=func.current_timestamp())
+    )
+
+
+def _finish_one(holder: str) -> Any:
+    return (
+        update(InboxMessage)
+        .where(InboxMessage.task == bindparam("of_task"), InboxMessage.message_id == bindparam("of_id"))
+        .where(InboxMessage.holder == holder, InboxMessage.status != Status.DONE)
+        .values(status=bindparam("status"), error=bindparam("error"), finished_at=func.current_timestamp())
+    )
+
+
+async def remembered(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, Remembered]:
+    """Return what is known of these, and keep anybody else from changing it until the end of the transaction."""
+    bytewise = "C" if connection.dialect.name == "postgresql" else "BINARY"
+    statement = (
+        select(InboxMessage, WorkerRow.seen_at, func.current_timestamp(type_=WorkerRow.seen_at.type).label("now"))
+        .join(WorkerRow, WorkerRow.id == InboxMessage.holder, isouter=True)
+        .where(KEY.in_(keys))
+        .order_by(collate(InboxMessage.task, bytewise), collate(InboxMessage.message_id, bytewise))
+        .with_for_update(of=InboxMessage)
+    )
+    return {
+        Key(row.task, row.message_id): Remembered(
+            row.body_hash, Status(row.status), row.holder, row.starts, row.replays, row.seen_at, row.now
+        )
+        for row in await connection.execute(statement)
+    }
+
+
+async def start_again(
+    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
+) -> None:
+    """Take rows over that were there before; each says how many `starts` it has had with this one."""
+    statement = (
+        update(InboxMessage)
+        .where(InboxMessage.task == bindparam("of_task"), InboxMessage.message_id == bindparam("of_id"))
+        .values(
+            status=status,
+            holder=holder,
+            starts=bindparam("starts"),
+            attempt=bindparam("attempt"),
+            replays=bindparam("replays"),
+            started_at=func.current_timestamp(),
+            finished_at=_finished_at(status),
+        )
+    )
+    named = [{**row, "of_task": row["task"], "of_id": row["message_id"]} for row in rows]
+    await connection.execute(statement, [{name: row[name] for name in AGAIN} for row in named])
+
+
+def _given(*names: str) -> Any:
+    """Return a table with a column for each name, made of the arrays that `_arrays` gives."""
+    arrays = [bindparam(f"each_{name}", type_=ARRAY(TYPES[name])) for name in names]
+    return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+
+
+def _arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    # Parameters named like columns would be taken for values of these columns.
+    return {f"each_{name}": [row[name] for row in rows] for name in rows[0]}
+
+
+def _finished_at(status: Status) -> ColumnElement[Any]:
+    return func.current_timestamp() if status is Status.DONE else null()
