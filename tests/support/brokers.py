@@ -137,15 +137,49 @@ class ContainedRabbit(Rabbit):
     def __init__(self, container: Any) -> None:
         """Take a started container, and wait until it takes AMQP connections."""
         self._container = container
-        host = container.get_container_host_ip()
-        url = f"amqp://guest:guest@{host}:{container.get_exposed_port(5672)}/%2F"
-        super().__init__(url, Management(f"http://{host}:{container.get_exposed_port(15672)}", url))
+        super().__init__(*self._addresses())
         self.wait_until_it_greets(self._obituary)
 
-    def _obituary(self) -> str:
+    def _addresses(self) -> tuple[str, Management]:
+        """Return where it is, which a restart may change."""
+        host, port = self._container.get_container_host_ip(), self._container.get_exposed_port
+        url = f"amqp://guest:guest@{host}:{port(5672)}/%2F"
+        return url, Management(f"http://{host}:{port(15672)}", url)
+
+    def start(self) -> None:
+        """Bring a killed container back with the disk it had; its URLs may have changed."""
+        self._container.get_wrapped_container().start()
+        if self._vhosts is not None:
+            self._vhosts.close()
+        self._amqp_url, self._vhosts = self._addresses()
+        self.wait_until_it_greets(self._obituary)
+
+    def kill(self) -> None:
+        """End the container at once."""
+        self._container.get_wrapped_container().kill()
+
+    def freeze(self) -> None:
+        """Let every process of the container fall silent."""
+        self._container.get_wrapped_container().pause()
+
+    def thaw(self) -> None:
+        """Let a frozen container go on."""
+        if self._status == "paused":
+            self._container.get_wrapped_container().unpause()
+
+    def recover(self) -> None:
+        """Undo `freeze` and `kill`."""
+        self.thaw()
+        if self._status != "running":
+            self.start()
+
+    @property
+    def _status(self) -> str:
         self._container.get_wrapped_container().reload()
-        status = self._container.get_wrapped_container().status
-        return "" if status == "running" else f"the container is {status}"
+        return str(self._container.get_wrapped_container().status)
+
+    def _obituary(self) -> str:
+        return "" if self._status == "running" else f"the container is {self._status}"
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl inside the container."""

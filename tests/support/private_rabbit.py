@@ -80,6 +80,22 @@ class PrivateRabbit(Rabbit):
             self._node.wait()
         self._node = self._guard = None
 
+    def freeze(self) -> None:
+        """Let the node fall silent; the kernel still takes what is sent to it, as it does for a peer that hangs."""
+        if self._node is not None:
+            os.killpg(self._node.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen node go on."""
+        if self._node is not None:
+            os.killpg(self._node.pid, signal.SIGCONT)
+
+    def recover(self) -> None:
+        """Undo `freeze` and `kill`."""
+        self.thaw()
+        if self._node is None:
+            self.start()
+
     def restart(self) -> None:
         """Shut the node down in good order and start it again."""
         self.stop()

@@ -108,6 +108,24 @@ class Rabbit:
         """Run rabbitmqctl against this broker; return what it printed. Raises NoRabbit where that cannot be done."""
         raise NoRabbit(f"{self.kind}: no rabbitmqctl reaches this broker, to do {' '.join(arguments)}")
 
+    def start(self) -> None:
+        """Bring a killed broker back with the disk it had. Raises NoRabbit where the broker is not ours."""
+        raise NoRabbit(f"{self.kind}: this broker is not ours to start")
+
+    def kill(self) -> None:
+        """End the broker at once, as a power cut would. Raises NoRabbit where the broker is not ours."""
+        raise NoRabbit(f"{self.kind}: this broker is not ours to kill")
+
+    def freeze(self) -> None:
+        """Let the broker fall silent with its connections open. Raises NoRabbit where the broker is not ours."""
+        raise NoRabbit(f"{self.kind}: this broker is not ours to freeze")
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on; one that is not frozen does so anyway."""
+
+    def recover(self) -> None:
+        """Undo `freeze` and `kill`, whichever of them was done; does nothing to a broker that is well."""
+
     def close(self) -> None:
         """Leave the broker as it was found."""
         if self._vhosts is not None:

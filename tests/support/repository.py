@@ -20,7 +20,9 @@ def files() -> Iterator[Path]:
         folders[:] = [
             name for name in folders if name not in NOT_OURS and not re.fullmatch(r"\..*(_cache|hypothesis)", name)
         ]
-        yield from (Path(folder, name) for name in names if not name.endswith((".pyc", ".db")) and name != ".env")
+        yield from (
+            Path(folder, name) for name in names if not name.endswith((".pyc", ".db")) and name not in {".env", ".git"}
+        )
 
 
 def read(path: str) -> str:

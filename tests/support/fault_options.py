@@ -1,0 +1,32 @@
+"""The command line of the fault suite: which faults are run, and by which dice pairs of them are chosen."""
+
+from random import SystemRandom
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--all-faults", action="store_true", help="also run faults that take longer than a minute")
+    group.addoption("--fault-pairs", type=int, default=0, metavar="N", help="also run N random pairs of faults")
+    group.addoption("--seed", type=int, default=None, metavar="S", help="choose the same pairs as a run that printed S")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Throw the dice once, before processes are started that must agree on what there is to run."""
+    if config.option.seed is None:
+        config.option.seed = SystemRandom().randrange(1_000_000)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    pairs = config.option.fault_pairs
+    return f"{pairs} pairs of faults: repeat with --fault-pairs {pairs} --seed {config.option.seed}" if pairs else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.all_faults:
+        return
+    skipped = pytest.mark.skip(reason="takes longer than a minute; run by --all-faults")
+    for item in items:
+        if item.get_closest_marker("slow_fault"):
+            item.add_marker(skipped)
