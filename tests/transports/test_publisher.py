@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from support.builders import a_topology, an_outgoing
+from support.waiting import eventually
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.publisher import RabbitPublisher
@@ -53,6 +54,35 @@ async def test_a_full_queue_refuses_and_nothing_is_reported_as_published(rabbitm
         receipts = [(await publisher.publish([an_outgoing()]))[0] for _ in range(20)]
 
     assert receipts[-1].fate is Fate.REFUSED
+
+
+async def test_a_queue_whose_limit_was_lifted_is_published_to_again(rabbitmq, url):
+    vhost = url.rpartition("/")[2]
+    rabbitmq.ctl("set_policy", "-p", vhost, "small", "^consumer.mail$", '{"max-length":3}', "--apply-to", "queues")
+    publisher = RabbitPublisher(url, name="test", refusal_seconds=0.5)
+
+    async def publish():
+        (receipt,) = await publisher.publish([an_outgoing()])
+        return receipt.fate
+
+    async def refused():
+        return await publish() is Fate.REFUSED
+
+    async def confirmed():
+        return await publish() is Fate.CONFIRMED
+
+    await eventually(refused)
+    rabbitmq.ctl("clear_policy", "-p", vhost, "small")
+
+    await eventually(confirmed, within=20)
+    await publisher.close()
+
+
+async def test_a_broker_that_refuses_to_open_the_virtual_host_is_quoted(url):
+    publisher = RabbitPublisher(f"{url}-which-does-not-exist", name="test")
+
+    with pytest.raises(BrokerUnavailable, match=r"NOT_ALLOWED - vhost .* not found"):
+        await publisher.publish([an_outgoing()])
 
 
 async def test_a_broker_that_is_not_there_is_unavailable_and_the_password_is_not_told():

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import aio_pika
+import pamqp.frame
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pamqp import commands as spec
 from yarl import URL
 
 from shared.backends.rabbitmq.wire import FrameReader, Listener
@@ -55,7 +57,7 @@ class Session:
         except LIBRARY_ERRORS as error:
             reraise_our_own_cancellation(error)
             await _close(connection)
-            raise BrokerUnavailable(f"{_place(url)}: {describe(error)}") from error
+            raise BrokerUnavailable(f"{_place(url)}: {connection.door.last_words or describe(error)}") from error
 
     @property
     def ended(self) -> bool:
@@ -125,6 +127,14 @@ class _Door(TransportFactory):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.reader = FrameReader(reader)
         return cast("asyncio.StreamReader", self.reader), self.writer
+
+    @property
+    def last_words(self) -> str:
+        """Why the broker closed the connection; the library drops these words when it is told them while opening."""
+        if self.writer is None or not self.reader.last_frame:
+            return ""
+        frame = pamqp.frame.unmarshal(self.reader.last_frame)[2]
+        return str(frame.reply_text) if isinstance(frame, spec.Connection.Close) else ""
 
     def cut(self) -> None:
         if self.writer is not None:

@@ -48,6 +48,8 @@ class FrameReader:
         self._at = 0
         self._frame = b""
         self._last_handed = clock()
+        self.last_frame = b""
+        """What the library was handed last, whole."""
 
     def listen(self, channel: int, listener: Listener) -> None:
         """Offer the frames of this channel to `listener` first. Nothing may be under way on the channel yet."""
@@ -65,7 +67,7 @@ class FrameReader:
     async def readexactly(self, count: int) -> bytes:
         """Return the next bytes of the frame; raises IncompleteReadError when the stream ends inside one."""
         if not self._frame:
-            self._frame = await self._next_frame()
+            self._frame = self.last_frame = await self._next_frame()
             self._last_handed = self._clock()
         part, self._frame = self._frame[:count], self._frame[count:]
         return part
