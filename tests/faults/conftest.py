@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def doomed(scene: Scene, services: Services) -> Callable[..., Service]:
 
 
 @pytest.fixture
-async def pair(scene: Scene) -> AsyncIterator[Pair]:
-    async with open_pair(scene) as pair:
-        yield await pair.is_ready()
+def open_here(scene: Scene) -> Callable[[], AbstractAsyncContextManager[Pair]]:
+    """Run the pair in the scene, for a test that must do something before."""
+
+    @asynccontextmanager
+    async def open_here() -> AsyncIterator[Pair]:
+        async with open_pair(scene) as pair:
+            yield await pair.is_ready()
+
+    return open_here
+
+
+@pytest.fixture
+async def pair(open_here: Callable[[], AbstractAsyncContextManager[Pair]]) -> AsyncIterator[Pair]:
+    async with open_here() as pair:
+        yield pair

@@ -5,21 +5,16 @@ import asyncio
 import httpx2
 import pytest
 from support.clients_over_http import register
-from support.peeking import peek
+from support.pair import MAIL
+from support.peeking import ids_in
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
-
-MAIL = "consumer.mail"
 
 
 async def has_died(service):
     await eventually(lambda: service.process.poll() is not None, within=60)
     assert service.process.returncode == -9, service.said
-
-
-async def ids_in(scene, queue):
-    return [message.message_id for message in await peek(scene.admin.url, queue)]
 
 
 @pytest.mark.parametrize(("point", "committed"), [("P1", 0), ("P2", 1)])
@@ -43,11 +38,8 @@ async def test_a_relay_killed_at_any_point_is_succeeded_under_the_same_ids(scene
 
     await doomed("relay").is_ready()
 
-    async def published():
-        return all(row.status == "published" for row in (await scene.rows()).values())
-
-    await eventually(published, within=40)
-    assert sorted(await ids_in(scene, MAIL)) == sorted(accepted * copies)
+    await eventually(scene.all_published, within=40)
+    assert sorted(await ids_in(scene.admin.url, MAIL)) == sorted(accepted * copies)
 
 
 async def test_a_relay_killed_between_the_bytes_and_the_confirm_publishes_again(scene, doomed):
@@ -59,7 +51,7 @@ async def test_a_relay_killed_between_the_bytes_and_the_confirm_publishes_again(
 
     async def arrived():
         await asyncio.sleep(0.1)
-        return unconfirmed in await ids_in(scene, MAIL)
+        return unconfirmed in await ids_in(scene.admin.url, MAIL)
 
     await eventually(arrived, within=30)
     relay.kill()
@@ -68,6 +60,6 @@ async def test_a_relay_killed_between_the_bytes_and_the_confirm_publishes_again(
 
     async def arrived_again():
         await asyncio.sleep(0.1)
-        return (await ids_in(scene, MAIL)).count(unconfirmed) == 2
+        return (await ids_in(scene.admin.url, MAIL)).count(unconfirmed) == 2
 
     await eventually(arrived_again, within=40)

@@ -1,5 +1,6 @@
 """What an operator does to one virtual host, over RabbitMQ's HTTP API; rabbitmqctl would take seconds each time."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -10,12 +11,14 @@ from yarl import URL
 
 NOTHING = "^$"
 
+GONE = (httpx2.codes.NOT_FOUND,)
+
 
 class Administrator:
     """Changes one virtual host and its users; removes, on leaving, the users that it added."""
 
     def __init__(self, rabbit: Rabbit, vhost_url: str) -> None:
-        """Needs a broker whose HTTP API is known."""
+        """Needs a broker whose HTTP API is known, and a virtual host that outlives this."""
         self.url = vhost_url
         self.vhost = URL(vhost_url).path.removeprefix("/")
         self._rabbit = rabbit
@@ -61,12 +64,14 @@ class Administrator:
 
     async def delete_user(self, name: str) -> None:
         self._users.discard(name)
-        await self.ask("DELETE", f"/users/{name}")
+        await self.ask("DELETE", f"/users/{name}", tolerated=GONE)
 
     async def close_connections_of(self, name: str) -> None:
-        """Close them one by one: asked to close all of a user's, RabbitMQ fails when one of them has just gone."""
-        for connection in await self.connections_of(name):
-            await self.ask("DELETE", f"/connections/{quote(connection, safe='')}")
+        """Close every connection that a user has at this moment; it may have opened others meanwhile."""
+        before = set(await self.connections_of(name))
+        while before & set(await self.connections_of(name)):
+            # RabbitMQ 3.10 answers 500, and leaves some open, when one of them goes while it closes another.
+            await self.ask("DELETE", f"/connections/username/{name}", tolerated=(httpx2.codes.INTERNAL_SERVER_ERROR,))
 
     async def connections_of(self, name: str) -> list[str]:
         """Return the names of a user's connections, as the broker counts them at this moment."""
@@ -93,17 +98,22 @@ class Administrator:
     async def clear_policy(self, name: str) -> None:
         await self.ask("DELETE", f"/policies/{self.vhost}/{name}")
 
+    async def add_vhost(self) -> None:
+        """Add the virtual host again; of what was in it, nothing comes back."""
+        await self.ask("PUT", f"/vhosts/{self.vhost}", {})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await self.ask("PUT", f"/permissions/{self.vhost}/{self._auth[0]}", everything)
+
     async def delete_vhost(self) -> None:
         await self.ask("DELETE", f"/vhosts/{self.vhost}")
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Send one request; return the JSON of its answer, if it has any. What is gone already is no error."""
+    async def ask(self, method: str, path: str, body: Any = None, *, tolerated: Sequence[int] = ()) -> Any:
+        """Send one request; return the JSON of its answer, if it has any. Raises for any error but those tolerated."""
         async with httpx2.AsyncClient(base_url=self._rabbit.management_url, auth=self._auth, timeout=30) as client:
             answer = await client.request(method, f"/api{path}", json=body)
-        if method == "DELETE" and answer.status_code == httpx2.codes.NOT_FOUND:
-            return None
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        if answer.status_code not in tolerated:
+            answer.raise_for_status()
+        return answer.json() if answer.content and answer.is_success else None
 
     @property
     def _auth(self) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,8 @@ class FaultProxy:
     """Directions in which everything is taken and nothing arrives: a black hole."""
     cut_after: int | None = None
     """Cut every connection once this many more bytes have gone to the client, in the middle of a frame if need be."""
+    attempts: int = 0
+    """How many connections were asked for, also while none was given."""
     carried: dict[Direction, int] = field(default_factory=lambda: {"to_server": 0, "to_client": 0})
     _open: set["_Connection"] = field(default_factory=set)
 
@@ -56,6 +59,7 @@ class FaultProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until either side is done with it."""
+        self.attempts += 1
         if self.refusing:
             _reset(writer)
             return
@@ -131,10 +135,13 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def fault_proxy(host: str, port: int) -> AsyncIterator[FaultProxy]:
-    """Run a proxy before a server, on a free port of its own, until the context is left."""
+async def fault_proxy(host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultProxy]:
+    """Run a proxy before a server, on a free port of its own, until the context is left.
+
+    With `tls` it is where encryption ends: what it carries on to the server is in the clear.
+    """
     proxy = FaultProxy(target=(host, port))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

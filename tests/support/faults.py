@@ -18,7 +18,10 @@ from shared.backends import open_transport
 Act = Callable[[Scene], Awaitable[None]]
 
 ORDINARY_MEMORY, NO_MEMORY = "0.4", "0.00001"
-ORDINARY_DISK, NO_DISK = "50MB", "999TB"
+ORDINARY_DISK, NO_DISK = "50MB", "9999GB"
+
+ORDINARY_ACK_TIMEOUT, SHORT_ACK_TIMEOUT = (1_800_000, 60_000), (6_000, 1_000)
+"""Milliseconds: RabbitMQ's `consumer_timeout`, and how often a channel looks for overdue acks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ def _ctl(*arguments: str) -> Act:
         await asyncio.to_thread(scene.rabbit.ctl, *arguments)
 
     return act
+
+
+def _ack_timeout(timeout: int, tick: int) -> Act:
+    changes = f"consumer_timeout, {timeout}", f"channel_tick_interval, {tick}"
+    return _ctl("eval", " ".join(f"ok = application:set_env(rabbit, {change})," for change in changes) + " ok.")
 
 
 async def _refuse_newcomers(scene: Scene) -> None:
@@ -177,6 +185,9 @@ UNBOUND = Fault("bindings removed", _unbind, apply_topology)
 NO_EVENT_EXCHANGE = Fault("event exchange deleted", _delete_exchange("domain.events"), apply_topology)
 NO_DEAD_EXCHANGE = Fault("dead letter exchange deleted", _delete_exchange("dead"), apply_topology)
 NO_RUNG = Fault("rung deleted", _delete_exchange("retry.1s"), apply_topology)
+
+IMPATIENT = Fault("ack timeout short", _ack_timeout(*SHORT_ACK_TIMEOUT), _ack_timeout(*ORDINARY_ACK_TIMEOUT))
+"""For channels that are opened while it lasts."""
 
 COMPOSABLE = (
     KILLED,

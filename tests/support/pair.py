@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 from sqlalchemy import func, select
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from support.administrator import Administrator
 from support.bookkeeping import LATE, NEVER, PROMPT, Bookkeeping
 from support.builders import a_user_created
+from support.clients import asking
 from support.faultproxy import FaultProxy
 from support.ledger import Account, Ledger
 from support.peeking import depths, header, peek
@@ -59,12 +60,12 @@ class Scene:
     """Events whose mail may come twice, because a worker died in a window that the documentation names."""
     numbers: "count[int]" = field(default_factory=count)
 
-    async def accept(self, events: int = 1, *, names: Sequence[str] = MIXTURE) -> list[str]:
-        """Commit so many events, each about a user of its own, as the service would; return their ids."""
+    async def accept(self, events: int = 1, *, names: Sequence[str] = MIXTURE, user: UUID | None = None) -> list[str]:
+        """Commit so many events, each about a user of its own or all about this one; return their ids."""
         accepted = []
         for number in [next(self.numbers) for _ in range(events)]:
             address = f"user{number}@example.org"
-            event = a_user_created(user_id=uuid4(), email=address, name=names[number % len(names)])
+            event = a_user_created(user_id=user or uuid4(), email=address, name=names[number % len(names)])
             async with self._unit_of_work() as unit:
                 event_id = unit.record(event)
                 await unit.commit()
@@ -80,6 +81,18 @@ class Scene:
         """Return every outbox row, by its id."""
         async with async_sessionmaker(self.outbox)() as session:
             return {row.id: row for row in await session.scalars(select(OutboxRow).order_by(OutboxRow.position))}
+
+    async def all_published(self) -> bool:
+        """Whether the outbox has nothing pending or parked."""
+        return await self.all_rows("published")
+
+    async def all_rows(self, status: str) -> bool:
+        """Whether every outbox row has this status."""
+        return {row.status for row in (await self.rows()).values()} == {status}
+
+    async def booked(self, events: Sequence[str]) -> bool:
+        """Whether each of these events had its effect in the database."""
+        return (await effects(self.inbox)).keys() >= set(events)
 
     async def users_registered(self) -> int:
         """Return how many users the producer knows."""
@@ -169,6 +182,15 @@ class Pair(Scene):
         """Return what the producer's readiness tells about its relay."""
         checks = (await self.api.get("/readyz")).json()["checks"]
         return str(checks["relay"]["detail"])
+
+    async def worker_says(self, queue: str) -> str:
+        """Return what the worker's readiness tells about one of its queues."""
+        async with asking(self.worker.health()) as client:
+            return str((await client.get("/readyz")).json()["checks"][queue]["detail"])
+
+    async def relay_waits(self) -> bool:
+        """Whether the relay says that something keeps it from publishing."""
+        return (await self.relay_says()).startswith("waits")
 
     async def is_ready(self) -> "Pair":
         """Wait until the broker sees the worker consuming."""

@@ -31,3 +31,17 @@ async def peek(url: str, queue: str) -> list[AbstractIncomingMessage]:
 def header(message: AbstractIncomingMessage, name: str) -> Any:
     """Return one of a message's headers, or nothing."""
     return message.headers.get(name)
+
+
+async def witness(url: str) -> str:
+    """Declare a queue that hears of every new user and that nobody consumes; return its name."""
+    async with await aio_pika.connect(url, timeout=PEEK_SECONDS) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("witness", durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind("domain.events", "user.created")
+    return "witness"
+
+
+async def ids_in(url: str, queue: str) -> list[str]:
+    """Return the ids of the messages that are ready in a queue, in their order."""
+    return [message.message_id or "" for message in await peek(url, queue)]
