@@ -11,7 +11,7 @@ from producer_service.claims import ClaimedRow
 from producer_service.verdicts import Verdict, decide
 from shared.envelope import STRUCTURED
 from shared.errors import BrokerUnavailable
-from shared.transport import Fate, Message, Outgoing, Publisher, Receipt
+from shared.transport import LARGEST_BODY, Fate, Message, Outgoing, Publisher, Receipt
 
 WAVES_SECONDS = 5.0
 """No wave begins later than this. Together with one session to open (10 s) and one last wave to be confirmed (10 s)
@@ -49,13 +49,28 @@ async def publish_in_waves(
     while lines and loop.time() < deadline:
         wave = [line.popleft() for line in lines]
         try:
-            receipts = await publisher.publish([outgoing(row) for row in wave])
+            receipts = await _publish(publisher, wave)
         except BrokerUnavailable as error:
             outcome.unavailable = str(error)
             break
         outcome.tried += map(_try, wave, receipts)
         lines = [line for line, receipt in zip(lines, receipts, strict=True) if line and _confirmed(receipt)]
     return outcome
+
+
+async def _publish(publisher: Publisher, wave: Sequence[ClaimedRow]) -> list[Receipt]:
+    """Publish what readers accept, and only that.
+
+    Over a body beyond its own limit a broker closes the channel, and the fate of all its neighbours would be unknown,
+    at every try.
+    """
+    fit = [row for row in wave if len(row.payload) <= LARGEST_BODY]
+    receipts = iter(await publisher.publish([outgoing(row) for row in fit]))
+    return [next(receipts) if len(row.payload) <= LARGEST_BODY else _oversized(row) for row in wave]
+
+
+def _oversized(row: ClaimedRow) -> Receipt:
+    return Receipt(Fate.INVALID, f"{len(row.payload)} bytes, the limit is {LARGEST_BODY}; it was not sent")
 
 
 def _by_aggregate(rows: Sequence[ClaimedRow]) -> list[Line]:

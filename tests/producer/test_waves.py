@@ -7,7 +7,7 @@ from producer_service.verdicts import Parked, Published
 from producer_service.waves import outgoing, publish_in_waves
 from shared.envelope import STRUCTURED
 from shared.errors import BrokerUnavailable
-from shared.transport import Fate
+from shared.transport import LARGEST_BODY, Fate
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -54,6 +54,17 @@ async def test_a_failed_row_stops_its_own_aggregate_and_no_other():
 
     assert publisher.ids == ["a1", "b1", "b2"]
     assert [tried.row.id for tried in outcome.tried] == publisher.ids
+
+
+async def test_a_row_larger_than_readers_accept_is_not_sent_and_does_not_trouble_its_neighbours():
+    publisher = RecordingPublisher()
+    rows = [a_row("a1", "a", payload=bytes(LARGEST_BODY + 1)), a_row("b1", "b"), a_row("c1", "c", payload=b"")]
+
+    outcome = await publish_in_waves(publisher, rows)
+
+    assert publisher.batches == [["b1", "c1"]]
+    fates = {row.id: receipt.fate for row, receipt, _ in outcome.tried}
+    assert fates == {"a1": Fate.INVALID, "b1": Fate.CONFIRMED, "c1": Fate.CONFIRMED}
 
 
 async def test_every_row_tried_has_a_verdict():
