@@ -90,9 +90,19 @@ class Scene:
         """Whether every outbox row has this status."""
         return {row.status for row in (await self.rows()).values()} == {status}
 
+    async def is_claimed(self, event: str) -> bool:
+        """Whether a relay holds this row."""
+        free = select(OutboxRow.id).where(OutboxRow.id == event).with_for_update(skip_locked=True)
+        async with self.outbox.connect() as connection:
+            return (await connection.execute(free)).one_or_none() is None
+
     async def booked(self, events: Sequence[str]) -> bool:
         """Whether each of these events had its effect in the database."""
         return (await effects(self.inbox)).keys() >= set(events)
+
+    def mailed(self, events: Sequence[str]) -> bool:
+        """Whether the mail for each of these events was taken."""
+        return {str(mail["to"]) for mail in self.smtp.mails} >= {self.users[event] for event in events}
 
     async def users_registered(self) -> int:
         """Return how many users the producer knows."""
@@ -144,9 +154,9 @@ class Scene:
         """How many deliveries are known to be held by a worker; nothing is known of one in another process."""
         return 0
 
-    def retarget(self) -> None:
-        """Point the proxies at where the broker is; one in a container may have moved to another port."""
-        url = URL(self.rabbit.url())
+    def retarget(self, rabbit: Rabbit | None = None) -> None:
+        """Point the proxies at where the broker is, or at another node of it; a container may have moved its port."""
+        url = URL((rabbit or self.rabbit).url())
         for proxy in (self.publishing, self.consuming):
             proxy.target = (str(url.host), url.port or 5672)
         self.admin.url = self.rabbit.url(self.admin.vhost)

@@ -80,6 +80,11 @@ class PrivateRabbit(Rabbit):
             self._node.wait()
         self._node = self._guard = None
 
+    @property
+    def node_name(self) -> str:
+        """The name by which other nodes know this one."""
+        return f"tidings-{self._port}@localhost"
+
     def freeze(self) -> None:
         """Let the node fall silent; the kernel still takes what is sent to it, as it does for a peer that hangs."""
         if self._node is not None:
@@ -141,7 +146,7 @@ class PrivateRabbit(Rabbit):
             "LANG": "C.UTF-8",
             "HOME": folder,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"tidings-{self._port}@localhost",
+            "RABBITMQ_NODENAME": self.node_name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self._port),
             "RABBITMQ_DIST_PORT": str(self._distribution),

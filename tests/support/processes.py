@@ -60,6 +60,14 @@ class Service:
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
+    def freeze(self) -> None:
+        """Let it fall silent, between whatever two steps it is."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it at once, between whatever two steps it is."""
         self.process.kill()
