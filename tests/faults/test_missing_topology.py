@@ -37,6 +37,26 @@ async def test_a_worker_whose_queue_was_deleted_says_so_and_consumes_again_once_
     await pair.balances()
 
 
+async def test_what_was_purged_is_published_again_from_the_outbox_and_what_was_done_is_not_done_again(pair):
+    await pair.accept(3)
+    await pair.balances()
+    pair.consuming.refusing = True
+    pair.consuming.reset()
+    lost = await pair.accept(3)
+    await eventually(pair.all_published, within=20)
+    await pair.admin.purge(MAIL)
+    await pair.admin.purge(BOOKKEEPING)
+    pair.consuming.heal()
+    await pair.is_ready()
+    assert set((await pair.ledger()).complaints()) == {
+        f"{queue}: {event} is lost" for queue in (MAIL, BOOKKEEPING) for event in lost
+    }
+
+    await pair.change_rows("published", status="pending", published_at=None)
+
+    await pair.balances()
+
+
 async def test_what_nobody_is_bound_for_is_parked_and_goes_out_when_it_is_released(pair):
     async with suffering(pair, UNBOUND):
         await pair.accept(3)

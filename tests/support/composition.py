@@ -27,7 +27,7 @@ from support.tasks import create_effects
 from yarl import URL
 
 from consumer_service import database as consumer_database
-from consumer_service.models import Base as ConsumerTables
+from consumer_service.migrations import migrate
 from consumer_service.settings import Settings as ConsumerSettings
 from consumer_service.tasks.verification_mail import SendVerificationMail
 from consumer_service.worker import Worker, open_tasks
@@ -117,8 +117,7 @@ async def _inbox(postgres: PostgresServer) -> AsyncIterator[tuple[str, AsyncEngi
     """The consumer's database, with the book that one of its tasks keeps; the engine is also the worker's."""
     async with postgres.new_database() as url:
         engine = consumer_database.open_engine(url, pool_size=30)
-        async with engine.begin() as connection:
-            await connection.run_sync(ConsumerTables.metadata.create_all)
+        await migrate(engine)
         await create_effects(engine)
         yield url, engine
         await engine.dispose()

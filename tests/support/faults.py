@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from support.composition import rights_of
 from support.pair import BOOKKEEPING, MAIL, TOPOLOGY, Scene
 
-from producer_service.outbox import Outbox
 from shared.backends import open_transport
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -158,7 +157,7 @@ async def _unbind(scene: Scene) -> None:
 async def apply_topology(scene: Scene) -> None:
     """Do what an operator does who has read what is missing: apply the topology, and release what was parked."""
     await open_transport(scene.admin.url, name="topology").apply(TOPOLOGY)
-    await Outbox(scene.outbox).release_parked()
+    await scene.change_rows("parked", status="pending", parked_reason=None, available_at=None)
 
 
 KILLED = Fault("broker killed", _kill, _start, takes_broker=True)
