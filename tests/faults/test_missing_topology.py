@@ -83,7 +83,7 @@ async def test_what_cannot_be_dead_lettered_is_kept_and_moved_when_it_can(pair):
     async with suffering(pair, NO_DEAD_EXCHANGE):
         (event,) = await pair.accept(1, names=[NEVER])
         await eventually(lambda: pair.sample("tidings_moves_unconfirmed_total", queue=BOOKKEEPING), within=20)
-        assert pair.held == 1
+        await eventually(lambda: pair.held == 1, within=20)
 
     ledger = await pair.balances()
     assert ledger.accounts[1].dead == {event: "permanent_failure"}

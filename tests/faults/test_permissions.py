@@ -1,17 +1,23 @@
 """The broker knows the services no more, or lets them do less."""
 
+import asyncio
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.builders import a_user_created, an_envelope
-from support.composition import PASSWORD, rights_of
+from support.composition import PASSWORD, open_pair, rights_of
 from support.faults import REVOKED, apply_topology, suffering
 from support.pair import MAIL
 from support.waiting import eventually
+from yarl import URL
 
 from producer_service.outbox import record
 from shared.events import UserEmailVerified
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
+
+MOST_ATTEMPTS = 60
+"""In the seconds that this takes, by three clients that double their pauses."""
 
 
 async def test_revoked_rights_are_named_on_both_sides_and_granting_them_heals(pair):
@@ -25,10 +31,42 @@ async def test_revoked_rights_are_named_on_both_sides_and_granting_them_heals(pa
 
         await eventually(refused, within=30)
         await eventually(lambda: not pair.sample("tidings_consuming", queue=MAIL), within=20)
-        assert "ACCESS_REFUSED" in await pair.worker_says(MAIL)
+        await eventually(lambda: worker_refused(pair), within=20)
         assert (await pair.rows())[event].status == "pending"
 
     await pair.balances()
+
+
+async def test_a_rotated_password_is_read_from_its_file_and_nobody_hammers_at_the_door(scene, tmp_path):
+    secret, new = tmp_path / "password", "another-password-for-tests"
+    secret.write_text(PASSWORD)
+    for env in (scene.producer_env, scene.consumer_env):
+        url = URL(env["TIDINGS_BROKER_URL"])
+        env["TIDINGS_BROKER_URL"] = str(url.with_password(None).update_query(password_file=str(secret)))
+    async with open_pair(scene) as pair:
+        await pair.is_ready()
+        await pair.accept(3)
+        await pair.balances()
+        for service in ("producer", "consumer"):
+            await pair.admin.change_password(pair.admin.user_of(service), new)
+            await pair.admin.close_connections_of(pair.admin.user_of(service))
+        await pair.accept(3)
+        before = pair.publishing.attempts + pair.consuming.attempts
+
+        await eventually(lambda: refused(pair), within=30)
+        await asyncio.sleep(3)
+        assert pair.publishing.attempts + pair.consuming.attempts - before < MOST_ATTEMPTS
+        secret.write_text(new)
+
+        await pair.balances()
+
+
+async def worker_refused(pair):
+    return "ACCESS_REFUSED" in await pair.worker_says(MAIL)
+
+
+async def refused(pair):
+    return "ACCESS_REFUSED" in await pair.relay_says()
 
 
 async def test_deleted_users_are_refused_by_name_and_tried_again_without_haste(pair):
@@ -40,8 +78,7 @@ async def test_deleted_users_are_refused_by_name_and_tried_again_without_haste(p
         await pair.admin.close_connections_of(user)
     await pair.accept(3)
 
-    await eventually(pair.relay_waits, within=30)
-    assert "ACCESS_REFUSED" in await pair.relay_says()
+    await eventually(lambda: refused(pair), within=30)
     assert PASSWORD not in await pair.relay_says()
     for service, user in users.items():
         await pair.admin.add_user(user, PASSWORD, **rights_of(service))

@@ -123,11 +123,11 @@ async def _inbox(postgres: PostgresServer) -> AsyncIterator[tuple[str, AsyncEngi
         await engine.dispose()
 
 
-def _producer_env(broker_url: str, database_url: str) -> Mapping[str, str]:
+def _producer_env(broker_url: str, database_url: str) -> dict[str, str]:
     return {"TIDINGS_BROKER_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
 
 
-def _consumer_env(broker_url: str, database_url: str, smtp: SmtpCatcher) -> Mapping[str, str]:
+def _consumer_env(broker_url: str, database_url: str, smtp: SmtpCatcher) -> dict[str, str]:
     return {
         "TIDINGS_BROKER_URL": broker_url,
         "TIDINGS_DATABASE_URL": database_url,

@@ -163,7 +163,7 @@ async def apply_topology(scene: Scene) -> None:
 KILLED = Fault("broker killed", _kill, _start, takes_broker=True)
 STOPPED = Fault("broker stopped", _ctl("stop_app"), _ctl("start_app"), takes_broker=True)
 FROZEN = Fault("broker frozen", _freeze, _thaw, takes_broker=True)
-SUSPENDED = Fault("listeners suspended", _refuse_newcomers, _ctl("resume_listeners"))
+SUSPENDED = Fault("listeners suspended", _refuse_newcomers, _ctl("resume_listeners"), takes_broker=True)
 CLOSED = Fault("connections closed", _close_connections, _nothing)
 RESET = Fault("connections reset", _reset, _nothing)
 PUBLISHER_SILENT = Fault("publisher silent", _silence_publisher, _heal_ways)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -51,9 +51,9 @@ class Scene:
     """The producer's database."""
     inbox: AsyncEngine
     """The consumer's database."""
-    producer_env: Mapping[str, str]
+    producer_env: dict[str, str]
     """What a producer needs to take part in this scene."""
-    consumer_env: Mapping[str, str]
+    consumer_env: dict[str, str]
     """What a worker for mails needs to take part in this scene."""
     users: dict[str, str] = field(default_factory=dict)
     """The address in every accepted event, by its id."""
@@ -91,10 +91,10 @@ class Scene:
         """Whether every outbox row has this status."""
         return {row.status for row in (await self.rows()).values()} == {status}
 
-    async def change_rows(self, status: str, **changes: Any) -> None:
+    async def change_rows(self, those: str, /, **changes: Any) -> None:
         """Change every outbox row of this status, as an operator's release or republication does."""
         async with self.outbox.begin() as connection:
-            await connection.execute(update(OutboxRow).where(OutboxRow.status == status).values(**changes))
+            await connection.execute(update(OutboxRow).where(OutboxRow.status == those).values(**changes))
 
     async def is_claimed(self, event: str) -> bool:
         """Whether a relay holds this row."""

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import aio_pika
@@ -20,6 +21,9 @@ from shared.errors import BrokerUnavailable
 
 HEARTBEAT_SECONDS = 10
 """A dead peer is noticed after (10 + 1) * 3 = 33 s; aiormq's default of 60 would take 183 s."""
+
+PASSWORD_FILE = "password_file"  # noqa: S105 - a name, not a password
+"""Of the URL's query. A password that stands in a file can be rotated without a restart of those who use it."""
 
 OPEN_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
@@ -46,8 +50,11 @@ class Session:
 
     @classmethod
     async def open(cls, url: str, *, name: str, confirms: bool) -> "Session":
-        """Connect and open one channel. Raises BrokerUnavailable, with the broker's words but never the password."""
-        connection = _Connection(_with_heartbeat(url), client_properties={"connection_name": name})
+        """Connect and open one channel. Raises BrokerUnavailable, with the broker's words but never the password.
+
+        The password is read again from the file that `password_file` in the URL's query names, if it names one.
+        """
+        connection = _Connection(_with_heartbeat(_with_password(url)), client_properties={"connection_name": name})
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await connection.connect()
@@ -188,8 +195,20 @@ def _why(closing: "asyncio.Future[Any]") -> str:
     return describe(error) if error is not None else "normally"
 
 
-def _with_heartbeat(url: str) -> URL:
+def _with_password(url: str) -> URL:
     given = URL(url)
+    path = given.query.get(PASSWORD_FILE)
+    if path is None:
+        return given
+    try:
+        password = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise BrokerUnavailable(f"{_place(url)}: the {PASSWORD_FILE} cannot be read: {why}") from None
+    return given.with_password(password).without_query_params(PASSWORD_FILE)
+
+
+def _with_heartbeat(given: URL) -> URL:
     return given if "heartbeat" in given.query else given.update_query(heartbeat=HEARTBEAT_SECONDS)
 
 
