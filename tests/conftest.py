@@ -6,25 +6,11 @@ import pytest
 from hypothesis import settings
 from support.brokers import rabbitmq
 from support.databases import database_url, postgres, postgres_url, server
-from support.fault_options import (
-    pytest_addoption,
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_report_header,
-)
 from support.used import USED
 
-__all__ = [
-    "database_url",
-    "postgres",
-    "postgres_url",
-    "pytest_addoption",
-    "pytest_collection_modifyitems",
-    "pytest_configure",
-    "pytest_report_header",
-    "rabbitmq",
-    "server",
-]
+__all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
+
+pytest_plugins = ["support.fault_options"]
 
 settings.register_profile("patient", deadline=None)  # What a loaded machine takes longer for is not wrong.
 settings.load_profile("patient")

@@ -1,6 +1,7 @@
 """The command line of the fault suite: which faults are run, and by which dice pairs of them are chosen."""
 
 from random import SystemRandom
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Throw the dice once, before processes are started that must agree on what there is to run."""
-    if config.option.seed is None:
-        config.option.seed = SystemRandom().randrange(1_000_000)
+    """Throw the dice once; processes that xdist started take the number of the one that started them."""
+    given: Any = getattr(config, "workerinput", {}).get("seed", config.option.seed)
+    config.option.seed = SystemRandom().randrange(1_000_000) if given is None else given
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["seed"] = node.config.option.seed
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     pairs = config.option.fault_pairs
-    return f"{pairs} pairs of faults: repeat with --fault-pairs {pairs} --seed {config.option.seed}" if pairs else None
+    if pairs:
+        terminalreporter.write_line(f"random faults: repeat with --fault-pairs {pairs} --seed {config.option.seed}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
