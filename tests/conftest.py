@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.brokers import rabbitmq
 from support.databases import database_url, postgres, postgres_url, server
 from support.used import USED
@@ -12,7 +12,9 @@ __all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
 
 pytest_plugins = ["support.fault_options"]
 
-settings.register_profile("patient", deadline=None)  # What a loaded machine takes longer for is not wrong.
+# What a loaded machine takes longer for is not wrong. The other profile is asked for by `--hypothesis-profile`.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("patient"), max_examples=100_000, print_blob=True)
 settings.load_profile("patient")
 
 
