@@ -5,11 +5,6 @@ a container. Without any, tests are skipped, or fail where TIDINGS_REQUIRE lists
 """
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,13 +13,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from support.private_postgres import START_SECONDS, NoPostgres, PrivatePostgres
 from support.used import note
 from support.waiting import eventually
 
 URL = "TIDINGS_TEST_POSTGRES_URL"
 IMAGE = "postgres:17-alpine"
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 
 
 on_postgres = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
@@ -32,10 +26,6 @@ on_postgres = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 
 on_sqlite = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 """For what has nothing to do with the kind of database."""
-
-
-class NoPostgres(Exception):
-    """No server can be had this way."""
 
 
 class PostgresServer:
@@ -151,24 +141,12 @@ def _given() -> Iterator[PostgresServer]:
 @contextmanager
 def _private() -> Iterator[PostgresServer]:
     """Start a server of our own, in a directory of its own, on a free port of this machine only."""
-    initdb, postgres = _binary("initdb"), _binary("postgres")
-    with tempfile.TemporaryDirectory(prefix="tidings-postgres-") as folder:
-        user = _unprivileged(folder)
-        cluster, port = f"{folder}/cluster", _free_port()
-        made = [initdb, "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        try:
-            subprocess.run(made, user=user, cwd=folder, check=True, capture_output=True, timeout=START_SECONDS)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise NoPostgres(f"{initdb} failed ({type(error).__name__})") from None
-        settings = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
-        with (Path(folder) / "log").open("wb") as log:
-            started = [postgres, "-D", cluster, *(f"--{setting}" for setting in settings)]
-            process = subprocess.Popen(started, user=user, cwd=folder, stdout=log, stderr=log)
-        try:
-            url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-            yield PostgresServer(url, origin=f"{_version(postgres)} (private)", lasting=False)
-        finally:
-            _stop(process)
+    private = PrivatePostgres()
+    try:
+        private.start()
+        yield PostgresServer(private.url, origin=f"{private.version} (private)", lasting=False)
+    finally:
+        private.close()
 
 
 @contextmanager
@@ -186,45 +164,3 @@ def _in_a_container() -> Iterator[PostgresServer]:
         yield PostgresServer(container.get_connection_url(), origin=f"{IMAGE} (container)", lasting=False)
     finally:
         container.stop()
-
-
-def _binary(name: str) -> str:
-    """Find a server binary where Debian hides it, newest version first, or on the path."""
-    hidden = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3]))
-    found = str(hidden[-1]) if hidden else shutil.which(name)
-    if found is None:
-        raise NoPostgres(f"no {name} on this machine")
-    return found
-
-
-def _version(postgres: str) -> str:
-    said = subprocess.run([postgres, "--version"], check=True, capture_output=True, text=True, timeout=START_SECONDS)
-    return said.stdout.split()[2]
-
-
-def _unprivileged(folder: str) -> int | None:
-    """Return whom to run the server as, and give them the folder: PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return None
-    import pwd
-
-    user = pwd.getpwnam("nobody")
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return user.pw_uid
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop at once; nobody will miss what a checkpoint would save."""
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
