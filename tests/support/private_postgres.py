@@ -53,15 +53,10 @@ class PrivatePostgres:
         told = subprocess.run([self._binary, "--version"], check=True, capture_output=True, text=True, timeout=10)
         return told.stdout.split()[2]
 
-    @property
-    def pid(self) -> int:
-        """The process that starts all others of this server."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it, or bring it back with the disk it had."""
-        started = [self._binary, "-D", str(self._folder / "cluster"), *self._settings]
+    def start(self, *, largest_file: int | None = None) -> None:
+        """Start it, or bring it back with the disk it had; no file may grow beyond so many bytes."""
+        limit = ["prlimit", f"--fsize={largest_file}:unlimited"] if largest_file else []
+        started = [*limit, self._binary, "-D", str(self._folder / "cluster"), *self._settings]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(started, user=self._user, cwd=self._folder, stdout=log, stderr=log)
 
