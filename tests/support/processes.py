@@ -114,3 +114,14 @@ def open_services(folder: Path) -> Iterator[Services]:
         for service in services.started:
             if service.process.poll() is None:
                 service.kill()
+
+
+def resident_bytes(pid: int) -> int:
+    """Return how much memory a process holds, as Linux counts it."""
+    (line,) = (each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def open_descriptors(pid: int) -> int:
+    """Return how many files and sockets a process holds open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
