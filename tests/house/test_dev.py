@@ -92,7 +92,6 @@ def test_without_a_python_that_is_new_enough_it_says_what_to_install(house):
     [
         (("demo", "--keep"), "-m deploy.demo --keep"),
         (("test", "-k", "a b"), "-m pytest -k a b"),
-        (("bench",), "-m deploy.bench"),
         (("run", "producer", "api"), "-m producer_service api"),
         (("run", "consumer", "worker", "-q", "mail"), "-m consumer_service worker -q mail"),
     ],
@@ -102,7 +101,16 @@ def test_it_installs_and_then_becomes_the_command(house, arguments, run):
 
     assert done.returncode == 0
     assert done.stdout == f"python {run}\n"
-    assert house.uv_calls == ["index= sync --quiet --frozen --all-extras --all-groups"]
+    assert house.uv_calls == ["index= sync --quiet --frozen --all-extras --all-groups --no-group bench"]
+
+
+def test_the_peers_of_the_benchmarks_are_installed_for_them_alone_and_then_stay(house):
+    house.dev("demo")
+    done = house.dev("bench", "--quick")
+    house.dev("demo")
+
+    assert done.stdout == "python -m benchmarks --quick\n"
+    assert house.uv_calls[1:] == ["index= sync --quiet --frozen --all-extras --all-groups"]
 
 
 def test_what_is_installed_is_not_installed_again_until_the_lock_changes(house):

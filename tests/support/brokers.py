@@ -34,20 +34,30 @@ def rabbitmq(pytestconfig: pytest.Config) -> Iterator[Rabbit]:
 
 @contextmanager
 def open_rabbit(
-    environ: Mapping[str, str], *, server: Path | None, container: Callable[[], Rabbit]
+    environ: Mapping[str, str],
+    *,
+    server: Path | None,
+    container: Callable[[], Rabbit],
+    private: Callable[[Path], PrivateRabbit] = PrivateRabbit,
 ) -> Iterator[Rabbit]:
     """Yield the broker that the environment asks for, ready to use, and leave nothing of ours behind.
 
-    `server` is this machine's binary, if it has one; `container` starts one, or raises NoRabbit.
+    `server` is this machine's binary, if it has one, and `private` makes a node of it; `container` starts one, or
+    raises NoRabbit.
     """
-    rabbit = _choose(environ, server, container)
+    rabbit = _choose(environ, server, container, private)
     try:
         yield rabbit
     finally:
         rabbit.close()
 
 
-def _choose(environ: Mapping[str, str], server: Path | None, container: Callable[[], Rabbit]) -> Rabbit:
+def _choose(
+    environ: Mapping[str, str],
+    server: Path | None,
+    container: Callable[[], Rabbit],
+    private: Callable[[Path], PrivateRabbit],
+) -> Rabbit:
     forced, given = environ.get("TIDINGS_TEST_BROKER", ""), environ.get("TIDINGS_TEST_AMQP_URL", "")
     if forced not in {"", "local", "docker"}:
         pytest.fail(f"TIDINGS_TEST_BROKER is {forced!r}; it knows local and docker")
@@ -55,7 +65,7 @@ def _choose(environ: Mapping[str, str], server: Path | None, container: Callable
         if given and not forced:
             return GivenRabbit(given, environ.get("TIDINGS_TEST_MANAGEMENT_URL") or _beside(given))
         if server and forced != "docker":
-            return _started(server)
+            return _started(private(server))
     except NoRabbit as error:
         pytest.fail(str(error))
     try:
@@ -70,8 +80,7 @@ def _give_up(environ: Mapping[str, str], reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _started(server: Path) -> Rabbit:
-    rabbit = PrivateRabbit(server)
+def _started(rabbit: PrivateRabbit) -> Rabbit:
     rabbit.start()
     return rabbit
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -87,6 +88,18 @@ async def _execute(url: str, statements: str) -> None:
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
     """A PostgreSQL server for the whole run; started only when a test asks for it."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(open_postgres())
+        except NoPostgres as reasons:
+            _give_up(str(reasons))
+        note(pytestconfig, "postgresql", server.origin)
+        yield server
+
+
+@contextmanager
+def open_postgres() -> Iterator[PostgresServer]:
+    """Yield the first server that can be had, and leave nothing of ours behind. Raises NoPostgres where none can."""
     reasons: list[str] = []
     with ExitStack() as stack:
         for opened in (_given, _private, _in_a_container):
@@ -95,10 +108,9 @@ def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
             except NoPostgres as reason:
                 reasons.append(str(reason))
             else:
-                note(pytestconfig, "postgresql", server.origin)
                 yield server
                 return
-    _give_up(f"no PostgreSQL: {'; '.join(reasons)}. Install Debian's `postgresql`, or set {URL}")
+    raise NoPostgres(f"no PostgreSQL: {'; '.join(reasons)}. Install Debian's `postgresql`, or set {URL}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -124,7 +136,7 @@ async def postgres_url(postgres: PostgresServer) -> AsyncIterator[str]:
         yield url
 
 
-def _give_up(reason: str) -> None:
+def _give_up(reason: str) -> NoReturn:
     if "postgres" in os.environ.get("TIDINGS_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)

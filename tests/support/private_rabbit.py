@@ -37,12 +37,16 @@ class PrivateRabbit(Rabbit):
 
     kind: ClassVar[str] = "private"
 
-    def __init__(self, server: Path) -> None:
-        """Choose ports and write the configuration; nothing runs yet."""
+    def __init__(self, server: Path, *, schedulers: int = 1, statistics_ms: int = 1000) -> None:
+        """Choose ports and write the configuration; nothing runs yet.
+
+        A node for tests stays on one processor and counts often; one that is measured wants all of them, and peace.
+        """
         self._port, self._http, self._distribution = _free_ports(3)
         url = f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
         super().__init__(url, Management(f"http://127.0.0.1:{self._http}", url))
         self._server = server
+        self._schedulers, self._statistics_ms = schedulers, statistics_ms
         self._folder = Path(tempfile.mkdtemp(prefix="tidings-rabbitmq-"))
         self._user = _unprivileged()
         self._node: subprocess.Popen[bytes] | None = None
@@ -124,7 +128,7 @@ class PrivateRabbit(Rabbit):
         (self._folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._http}\n"
-            "collect_statistics_interval = 1000\ndisk_free_limit.absolute = 50MB\n"
+            f"collect_statistics_interval = {self._statistics_ms}\ndisk_free_limit.absolute = 50MB\n"
         )
         cookie = self._folder / ".erlang.cookie"
         cookie.write_text("tidings-tests")
@@ -155,7 +159,9 @@ class PrivateRabbit(Rabbit):
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                f"-kernel inet_dist_use_interface {{127,0,0,1}} +S {self._schedulers}:{self._schedulers}"
+            ),
             # The start script then becomes the node, instead of standing before it: signals reach the right one.
             "RUNNING_UNDER_SYSTEMD": "true",
         }

@@ -104,6 +104,13 @@ class Rabbit:
         self._made.append(name)
         return self.url(name)
 
+    def forget_vhost(self, url: str) -> None:
+        """Delete the virtual host of this URL, with all that is in it, if it was made here."""
+        name = URL(url).path.removeprefix("/")
+        if self._vhosts is not None and name in self._made:
+            self._vhosts.delete(name)
+            self._made.remove(name)
+
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl against this broker; return what it printed. Raises NoRabbit where that cannot be done."""
         raise NoRabbit(f"{self.kind}: no rabbitmqctl reaches this broker, to do {' '.join(arguments)}")

@@ -1,0 +1,71 @@
+"""What every contender agrees on: its errand comes in the environment, and its marks go out, one JSON line each."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+PREFIX = "BENCH_"
+MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a contender is to do, and where. `options` are its own, as text."""
+
+    broker_url: str
+    database_url: str
+    count: int
+    queue: str = "consumer.bench"
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def as_environment(errand: Errand) -> dict[str, str]:
+    """Write an errand down for a child process."""
+    return {
+        f"{PREFIX}BROKER_URL": errand.broker_url,
+        f"{PREFIX}DATABASE_URL": errand.database_url,
+        f"{PREFIX}COUNT": str(errand.count),
+        f"{PREFIX}QUEUE": errand.queue,
+        f"{PREFIX}OPTIONS": json.dumps(errand.options),
+    }
+
+
+def read_errand() -> Errand:
+    """Read the errand that this process was started with."""
+    return Errand(
+        broker_url=os.environ[f"{PREFIX}BROKER_URL"],
+        database_url=os.environ[f"{PREFIX}DATABASE_URL"],
+        count=int(os.environ[f"{PREFIX}COUNT"]),
+        queue=os.environ[f"{PREFIX}QUEUE"],
+        options=json.loads(os.environ[f"{PREFIX}OPTIONS"]),
+    )
+
+
+def mark(name: str, **numbers: Any) -> None:
+    """Say that a point is reached, by the clock that all processes of this machine share."""
+    print(json.dumps({MARK: name, "clock": monotonic(), **numbers}), flush=True)
+
+
+class Tally:
+    """Counts messages, and marks where the first begins and the last ends."""
+
+    def __init__(self, count: int) -> None:
+        """`count` messages are to come."""
+        self._count = count
+        self._begun = False
+        self._ended = 0
+
+    def begin(self) -> None:
+        """Note that a message is about to be worked on."""
+        if not self._begun:
+            self._begun = True
+            mark("first")
+
+    def end(self) -> bool:
+        """Note that one was worked on, and say whether it was the last; that one is marked."""
+        self._ended += 1
+        if self._ended == self._count:
+            mark("last")
+        return self._ended >= self._count

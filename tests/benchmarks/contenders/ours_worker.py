@@ -1,0 +1,97 @@
+"""Our worker, as `python -m consumer_service worker` builds it, but with a task of the bench.
+
+The clock runs from the moment the first deliveries are taken to the moment the last ack is sent.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from benchmarks.contenders.contract import Errand, mark, read_errand
+from benchmarks.contenders.ours_tasks import TASKS
+
+from consumer_service.database import open_engine
+from consumer_service.settings import Settings
+from consumer_service.worker import Worker
+from shared.backends import open_transport
+from shared.logs import configure_logs
+from shared.transport import Delivery, Subscription, Transport
+
+LOOK_SECONDS = 0.002
+"""How often we look whether the last delivery is settled; no more than this is added to the time."""
+
+
+class FirstTake:
+    """A subscription that marks the first deliveries it brings; everything else is the subscription's own."""
+
+    marked = False
+
+    def __init__(self, subscription: Subscription) -> None:
+        """Stand before this one."""
+        self._subscription = subscription
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the subscription itself."""
+        return getattr(self._subscription, name)
+
+    async def take(self, most: int) -> Sequence[Delivery]:
+        """Take what has arrived."""
+        deliveries = await self._subscription.take(most)
+        if not FirstTake.marked:
+            FirstTake.marked = True
+            mark("first")
+        return deliveries
+
+
+class MarkingTransport:
+    """A transport whose subscriptions mark their first deliveries."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Stand before this one."""
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport itself."""
+        return getattr(self._transport, name)
+
+    @asynccontextmanager
+    async def subscribe(self, queue: str, *, prefetch: int) -> AsyncIterator[Subscription]:
+        """Subscribe, marking what comes first."""
+        async with self._transport.subscribe(queue, prefetch=prefetch) as subscription:
+            yield cast("Subscription", FirstTake(subscription))
+
+
+async def main(errand: Errand) -> None:
+    """Consume until told to stop, and mark the end once all that is asked for is settled."""
+    settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, **_knobs(errand))
+    configure_logs("consumer", level="WARNING", shape="json")
+    transport = cast("Transport", MarkingTransport(open_transport(errand.broker_url, name="tidings consumer")))
+    engine = open_engine(errand.database_url, pool_size=settings.connections_for(["bench"]))
+    task = TASKS[errand.options["task"]]()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    worker = Worker(settings=settings, transport=transport, engine=engine, tasks=(task,))
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(_mark_the_end(worker, errand))
+        await worker.run(stop)
+        looking.cancel()
+    await engine.dispose()
+
+
+def _knobs(errand: Errand) -> dict[str, Any]:
+    return {name: int(value) for name, value in errand.options.items() if name in {"concurrency", "prefetch"}}
+
+
+async def _mark_the_end(worker: Worker, errand: Errand) -> None:
+    labels = {"queue": errand.queue, "type": "user.created", "outcome": "acked"}
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if (worker.registry.get_sample_value("tidings_deliveries_total", labels) or 0) >= errand.count:
+            mark("last")
+            return
+
+
+if __name__ == "__main__":
+    asyncio.run(main(read_errand()))

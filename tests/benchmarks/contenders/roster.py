@@ -1,0 +1,61 @@
+"""Who is measured, by name: the module that is run, how its messages are written, and its options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.contenders.message import Writer, as_celery, as_json, as_ours
+
+HERE = "benchmarks.contenders"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way of doing the same work."""
+
+    name: str
+    module: str
+    write: Writer = as_json
+    options: Mapping[str, str] = field(default_factory=dict)
+    keeps_inbox: str = ""
+    """The table in which this contender remembers each message once; none where it has no inbox."""
+    writes_rows: bool = False
+    """Whether its task leaves one row in `effects` for each message."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is the product."""
+        return self.name.startswith("ours")
+
+
+def _ours(name: str, task: str, *, writes_rows: bool = False, **options: str) -> Contender:
+    options = {"task": task, "prefetch": "500", "concurrency": "16", **options}
+    return Contender(name, f"{HERE}.ours_worker", as_ours, options, "inbox", writes_rows)
+
+
+def _faststream(name: str, work: str, loop: str = "asyncio") -> Contender:
+    inbox = "" if work == "nothing" else "peer_inbox"
+    return Contender(name, f"{HERE}.faststream_worker", as_json, {"work": work, "loop": loop}, inbox, work == "row")
+
+
+def _celery(name: str, pool: str, concurrency: int) -> Contender:
+    options = {"pool": pool, "concurrency": str(concurrency)}
+    return Contender(name, f"{HERE}.celery_worker", as_celery, options)
+
+
+CONSUMERS = (
+    _ours("ours, inbox", "nothing"),
+    _ours("ours, inbox and a row", "row", writes_rows=True),
+    _faststream("FastStream", "nothing"),
+    _faststream("FastStream, uvloop", "nothing", "uvloop"),
+    _faststream("FastStream, inbox", "inbox"),
+    _faststream("FastStream, inbox and a row", "row"),
+    Contender("aio-pika", f"{HERE}.aio_pika_worker"),
+    _celery("Celery, solo", "solo", 1),
+    _celery("Celery, prefork", "prefork", 2),
+)
+"""What consumes messages that stand in a queue."""
+
+
+def chosen(contenders: tuple[Contender, ...], words: tuple[str, ...]) -> tuple[Contender, ...]:
+    """Return the contenders whose name contains one of these words; all of them when there are none."""
+    return tuple(each for each in contenders if not words or any(word in each.name for word in words))
