@@ -73,6 +73,6 @@ async def main(errand: Errand) -> None:
 
 
 if __name__ == "__main__":
-    errand = read_errand()
-    with asyncio.Runner(loop_factory=runner(errand)) as loop:
-        loop.run(main(errand))
+    given = read_errand()
+    with asyncio.Runner(loop_factory=runner(given)) as loop:
+        loop.run(main(given))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.contenders.message import Writer, as_celery, as_json, as_ours
+from benchmarks.contenders.message import Writer, as_celery, as_dramatiq, as_json, as_ours, as_taskiq
 
 HERE = "benchmarks.contenders"
 
@@ -20,6 +20,8 @@ class Contender:
     """The table in which this contender remembers each message once; none where it has no inbox."""
     writes_rows: bool = False
     """Whether its task leaves one row in `effects` for each message."""
+    relays: bool = False
+    """Whether what it publishes stands in an outbox."""
 
     @property
     def is_ours(self) -> bool:
@@ -52,8 +54,22 @@ CONSUMERS = (
     Contender("aio-pika", f"{HERE}.aio_pika_worker"),
     _celery("Celery, solo", "solo", 1),
     _celery("Celery, prefork", "prefork", 2),
+    Contender("Taskiq", f"{HERE}.taskiq_worker", as_taskiq),
+    Contender("Dramatiq", f"{HERE}.dramatiq_worker", as_dramatiq),
 )
 """What consumes messages that stand in a queue."""
+
+PUBLISHERS = (
+    Contender("ours, outbox", f"{HERE}.ours_relay", relays=True),
+    Contender("ours, no outbox", f"{HERE}.ours_publisher"),
+    Contender("FastStream", f"{HERE}.faststream_publisher"),
+    Contender("FastStream, uvloop", f"{HERE}.faststream_publisher", options={"loop": "uvloop"}),
+    Contender("aio-pika", f"{HERE}.aio_pika_publisher"),
+    Contender("Celery", f"{HERE}.celery_publisher"),
+    Contender("Taskiq", f"{HERE}.taskiq_publisher"),
+    Contender("Dramatiq", f"{HERE}.dramatiq_publisher"),
+)
+"""What publishes with confirms; only the first reads its messages from an outbox."""
 
 
 def chosen(contenders: tuple[Contender, ...], words: tuple[str, ...]) -> tuple[Contender, ...]:
