@@ -11,9 +11,9 @@ from benchmarks.books import BooksDoNotBalance
 from benchmarks.measuring import ContenderFailed
 from benchmarks.run import FULL, QUICK, Run
 from benchmarks.servers import NoServer, open_servers
-from benchmarks.studies import consume, relay
+from benchmarks.studies import consume, latency, relay
 
-STUDIES = {study.NAME: study for study in (relay, consume)}
+STUDIES = {study.NAME: study for study in (relay, consume, latency)}
 
 
 def main(arguments: Sequence[str]) -> int:

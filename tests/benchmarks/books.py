@@ -100,6 +100,21 @@ async def ready_messages(broker_url: str, queue: str = QUEUE) -> int:
         await connection.close()
 
 
+async def wait_for_consumers(broker_url: str, count: int, queue: str = QUEUE) -> None:
+    """Wait until the broker sees so many consumers of a queue."""
+    connection = await aiormq.connect(broker_url)
+    try:
+        channel = await connection.channel()
+
+        async def are_there() -> bool:
+            state = await channel.queue_declare(queue, passive=True, timeout=ANSWER_SECONDS)
+            return (state.consumer_count or 0) >= count
+
+        await eventually(are_there, within=CALM_SECONDS)
+    finally:
+        await connection.close()
+
+
 async def wait_for_messages(broker_url: str, count: int, queue: str = QUEUE) -> None:
     """Wait until a queue that nobody consumes holds exactly so many messages."""
 

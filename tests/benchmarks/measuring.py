@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,15 @@ class Measured:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """What the contender itself had to say, as part of its last mark."""
 
-    @property
-    def per_second(self) -> float:
-        """Messages a second, from the first begun to the last ended."""
-        return self.count / self.seconds
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for the raw results, without what only a study can read."""
-        return {name: value for name, value in asdict(self).items() if name != "numbers"}
+    def as_numbers(self) -> dict[str, float | None]:
+        """Return what can be compared: rates, and processor seconds for a thousand messages."""
+        return {
+            "per_second": self.count / self.seconds,
+            "client_cpu": 1000 * self.client_cpu / self.count,
+            "broker_cpu": None if self.broker_cpu is None else 1000 * self.broker_cpu / self.count,
+            "database_cpu": None if self.database_cpu is None else 1000 * self.database_cpu / self.count,
+            "megabytes": self.peak_megabytes,
+        }
 
 
 @dataclass(frozen=True, slots=True)

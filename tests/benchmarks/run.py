@@ -6,11 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
-from benchmarks.contenders.roster import Contender, chosen
 from benchmarks.interleaving import interleaved
-from benchmarks.measuring import Measured, Meter
+from benchmarks.measuring import Meter
 from benchmarks.servers import DATABASE_PROCESS, Place, Servers, listener
 
 
@@ -49,7 +48,24 @@ QUICK = Scale(
     requests=500,
 )
 
-Measurement = Callable[["Run", Contender, Place], Awaitable[Measured]]
+Numbers = Mapping[str, float | None]
+"""What one measurement found, by name; None where it could not be seen."""
+
+
+Results = dict[str, dict[str, list[dict[str, float | None]]]]
+"""Numbers by study, by contender, by round."""
+
+
+class Named(Protocol):
+    """Whatever is measured has a name, under which its numbers are kept."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+
+C = TypeVar("C", bound=Named)
 
 
 @dataclass
@@ -61,27 +77,27 @@ class Run:
     folder: Path
     only: tuple[str, ...] = ()
     """Words of the names of the contenders that are wanted; all of them when there are none."""
-    results: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    results: Results = field(default_factory=dict)
 
-    async def rounds(self, study: str, contenders: Sequence[Contender], measurement: Measurement) -> None:
+    async def rounds(
+        self, study: str, contenders: Sequence[C], measurement: Callable[["Run", C, Place], Awaitable[Numbers]]
+    ) -> None:
         """Measure every contender once a round, interleaved, each time in a place that nobody has used."""
-        wanted = chosen(tuple(contenders), self.only)
+        wanted = [each for each in contenders if not self.only or any(word in each.name for word in self.only)]
         for number, contender in interleaved(wanted, self.scale.rounds):
             begun = time.monotonic()
             async with self.servers.fresh_place() as place:
-                measured = await measurement(self, contender, place)
-            self.keep(study, contender.name, measured.as_json() | {"per_second": measured.per_second})
-            self.say(
-                f"{study}, round {number + 1} of {self.scale.rounds}: {contender.name}: "
-                f"{measured.per_second:,.0f}/s, {1000 * measured.client_cpu / measured.count:.4f} s a thousand "
-                f"(took {time.monotonic() - begun:.0f} s)"
-            )
+                numbers = await measurement(self, contender, place)
+            self.keep(study, contender.name, numbers)
+            told = ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items() if value is not None)
+            took = f"took {time.monotonic() - begun:.0f} s"
+            self.say(f"{study}, round {number + 1} of {self.scale.rounds}: {contender.name}: {told} ({took})")
 
     async def meter(self, place: Place) -> Meter:
         """Return what reads the processors' clocks here."""
         return Meter(self.servers.broker_process, listener(place.database_url, DATABASE_PROCESS))
 
-    def keep(self, study: str, name: str, numbers: Mapping[str, Any]) -> None:
+    def keep(self, study: str, name: str, numbers: Numbers) -> None:
         """Add the numbers of one measurement, and write all of them down."""
         self.results.setdefault(study, {}).setdefault(name, []).append(dict(numbers))
         (self.folder / "results.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")

@@ -27,7 +27,7 @@ async def main(errand: Errand) -> None:
             )
             await exchange.publish(outgoing, "user.created")
 
-        await publish_all(errand.count, as_json, publish)
+        await publish_all(errand, as_json, publish)
 
 
 if __name__ == "__main__":

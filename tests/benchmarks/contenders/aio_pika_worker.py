@@ -14,11 +14,11 @@ PREFETCH = 500
 
 async def main(errand: Errand) -> None:
     """Consume until SIGTERM."""
-    stop, tally = asyncio.Event(), Tally(errand.count)
+    stop, tally = asyncio.Event(), Tally(errand)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
     async def handle(message: AbstractIncomingMessage) -> None:
-        tally.begin()
+        tally.begin(message.message_id or "")
         PeerEvent.model_validate_json(message.body)
         await message.ack()
         tally.end()

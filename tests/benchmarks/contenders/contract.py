@@ -49,23 +49,28 @@ def mark(name: str, **numbers: Any) -> None:
 
 
 class Tally:
-    """Counts messages, and marks where the first begins and the last ends."""
+    """Counts messages, and marks where the first begins and the last ends.
 
-    def __init__(self, count: int) -> None:
-        """`count` messages are to come."""
-        self._count = count
+    Where the errand asks for `clocks`, the last mark says when each message began.
+    """
+
+    def __init__(self, errand: Errand) -> None:
+        """`errand.count` messages are to come."""
+        self._count = errand.count
+        self._clocks: dict[str, float] | None = {} if errand.options.get("clocks") else None
         self._begun = False
         self._ended = 0
 
-    def begin(self) -> None:
+    def begin(self, message_id: str = "") -> None:
         """Note that a message is about to be worked on."""
+        if self._clocks is not None:
+            self._clocks[message_id] = monotonic()
         if not self._begun:
             self._begun = True
             mark("first")
 
-    def end(self) -> bool:
-        """Note that one was worked on, and say whether it was the last; that one is marked."""
+    def end(self) -> None:
+        """Note that one was worked on; the last is marked."""
         self._ended += 1
         if self._ended == self._count:
-            mark("last")
-        return self._ended >= self._count
+            mark("last", **({} if self._clocks is None else {"clocks": self._clocks}))

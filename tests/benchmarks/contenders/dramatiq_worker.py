@@ -12,7 +12,7 @@ from benchmarks.contenders.message import TASK, PeerEvent
 
 def main(errand: Errand) -> None:
     """Consume until SIGTERM."""
-    broker, tally, turn = open_broker(errand.broker_url), Tally(errand.count), threading.Lock()
+    broker, tally, turn = open_broker(errand.broker_url), Tally(errand), threading.Lock()
 
     @dramatiq.actor(actor_name=TASK, queue_name=errand.queue, broker=broker)
     def work(event: Any) -> None:

@@ -28,7 +28,7 @@ async def main(errand: Errand) -> None:
         )
 
     async with broker:
-        await publish_all(errand.count, as_json, publish)
+        await publish_all(errand, as_json, publish)
 
 
 if __name__ == "__main__":

@@ -59,12 +59,12 @@ def chosen(errand: Errand, engine: AsyncEngine) -> Work:
 async def main(errand: Errand) -> None:
     """Consume until SIGTERM."""
     engine = open_database(errand)
-    work, tally = chosen(errand, engine), Tally(errand.count)
+    work, tally = chosen(errand, engine), Tally(errand)
     broker = RabbitBroker(errand.broker_url, default_channel=Channel(prefetch_count=PREFETCH), logger=None)
 
     @broker.subscriber(RabbitQueue(errand.queue, declare=False))
     async def handle(event: PeerEvent) -> None:
-        tally.begin()
+        tally.begin(event.id)
         await work(event)
         tally.end()
 

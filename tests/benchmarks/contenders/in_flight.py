@@ -1,32 +1,65 @@
-"""Publishing with a bounded number in the air: what a producer does that awaits every confirm and wants speed."""
+"""Publishing, at full speed with a bounded number in the air, or at the pace of an errand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
 
-from benchmarks.contenders.contract import mark
+from benchmarks.contenders.contract import Errand, mark
 from benchmarks.contenders.message import Writer, events
 
 from shared.transport import Message
 
 IN_FLIGHT = 100
 
+Publish = Callable[[Message], Awaitable[object]]
 
-async def publish_all(count: int, write: Writer, publish: Callable[[Message], Awaitable[object]]) -> None:
-    """Publish so many messages, `IN_FLIGHT` at a time. They are made before the clock starts.
 
-    `publish` returns once its message is confirmed.
+async def publish_all(errand: Errand, write: Writer, publish: Publish) -> None:
+    """Publish what the errand asks for. `publish` returns once its message is confirmed.
+
+    The messages are made before the clock starts. With a `rate` among the errand's options that many are sent each
+    second, whether or not the ones before have been confirmed, and the last mark says when each was sent.
     """
-    messages = iter([write(event) for event in events(count)])
+    messages = [write(event) for event in events(errand.count)]
+    mark("first")
+    if "rate" in errand.options:
+        sent: dict[str, float] = {}
 
+        async def send(message: Message) -> None:
+            sent[message.message_id or ""] = monotonic()
+            await publish(message)
+
+        await at_pace(float(errand.options["rate"]), [lambda each=message: send(each) for message in messages])
+        mark("last", clocks=sent)
+    else:
+        await _in_flight(iter(messages), publish)
+        mark("last")
+
+
+async def at_pace(rate: float, sends: list[Callable[[], Awaitable[None]]]) -> None:
+    """Begin `rate` of these a second, however long each takes, and wait for all of them: an open loop.
+
+    A loop that waited for each would send less while things are slow, and so hide how slow they are.
+    """
+    start = monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number, send in enumerate(sends):
+            await asyncio.sleep(max(0.0, start + number / rate - monotonic()))
+            group.create_task(_run(send))
+
+
+async def _run(send: Callable[[], Awaitable[None]]) -> None:
+    await send()
+
+
+async def _in_flight(messages: Iterator[Message], publish: Publish) -> None:
     async def work() -> None:
         for message in messages:
             await publish(message)
 
-    mark("first")
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):
             group.create_task(work())
-    mark("last")
 
 
 def publish_in_turn(count: int, write: Writer, publish: Callable[[Message], object]) -> None:

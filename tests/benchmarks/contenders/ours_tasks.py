@@ -2,7 +2,8 @@
 
 import asyncio
 from datetime import timedelta
-from typing import ClassVar
+from time import monotonic
+from typing import Any, ClassVar
 
 from benchmarks.contenders.tables import EFFECTS
 from sqlalchemy import insert
@@ -20,6 +21,10 @@ class NothingTask(Task[UserCreated]):
     queue: ClassVar[str] = "bench"
     timeout: ClassVar[timedelta] = timedelta(seconds=5)
 
+    def __init__(self) -> None:
+        """Have nothing to say yet."""
+        self.numbers: dict[str, Any] = {}
+
     async def run(self, message: UserCreated, context: Context) -> None:
         """Return at once."""
 
@@ -32,6 +37,20 @@ class RowTask(NothingTask):
     async def run(self, message: UserCreated, context: Context) -> None:
         """Write the row."""
         await write_row(context.session, context.envelope.id, message)
+
+
+class ClockingTask(NothingTask):
+    """Notes when each message reached it."""
+
+    def __init__(self) -> None:
+        """Have seen none yet."""
+        super().__init__()
+        self._clocks: dict[str, float] = {}
+        self.numbers = {"clocks": self._clocks}
+
+    async def run(self, _message: UserCreated, context: Context) -> None:
+        """Read the clock."""
+        self._clocks[context.envelope.id] = monotonic()
 
 
 class WaitingTask(NothingTask):
@@ -47,4 +66,9 @@ async def write_row(session: AsyncSession, message_id: str, message: UserCreated
     await session.execute(insert(EFFECTS).values(message_id=message_id, user_id=message.user_id))
 
 
-TASKS: dict[str, type[NothingTask]] = {"nothing": NothingTask, "row": RowTask, "waiting": WaitingTask}
+TASKS: dict[str, type[NothingTask]] = {
+    "nothing": NothingTask,
+    "row": RowTask,
+    "clocking": ClockingTask,
+    "waiting": WaitingTask,
+}

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from benchmarks.contenders.contract import Errand, mark, read_errand
-from benchmarks.contenders.ours_tasks import TASKS
+from benchmarks.contenders.ours_tasks import TASKS, NothingTask
 
 from consumer_service.database import open_engine
 from consumer_service.settings import Settings
@@ -74,7 +74,7 @@ async def main(errand: Errand) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     worker = Worker(settings=settings, transport=transport, engine=engine, tasks=(task,))
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(_mark_the_end(worker, errand))
+        looking = group.create_task(_mark_the_end(worker, errand, task))
         await worker.run(stop)
         looking.cancel()
     await engine.dispose()
@@ -84,12 +84,12 @@ def _knobs(errand: Errand) -> dict[str, Any]:
     return {name: int(value) for name, value in errand.options.items() if name in {"concurrency", "prefetch"}}
 
 
-async def _mark_the_end(worker: Worker, errand: Errand) -> None:
+async def _mark_the_end(worker: Worker, errand: Errand, task: NothingTask) -> None:
     labels = {"queue": errand.queue, "type": "user.created", "outcome": "acked"}
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if (worker.registry.get_sample_value("tidings_deliveries_total", labels) or 0) >= errand.count:
-            mark("last")
+            mark("last", **task.numbers)
             return
 
 

@@ -72,6 +72,24 @@ PUBLISHERS = (
 """What publishes with confirms; only the first reads its messages from an outbox."""
 
 
-def chosen(contenders: tuple[Contender, ...], words: tuple[str, ...]) -> tuple[Contender, ...]:
-    """Return the contenders whose name contains one of these words; all of them when there are none."""
-    return tuple(each for each in contenders if not words or any(word in each.name for word in words))
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One way from a sender to a receiver, each a process of its own."""
+
+    name: str
+    sender: str
+    receiver: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+PAIRS = (
+    Pair("ours, from commit to task", f"{HERE}.ours_commits", f"{HERE}.ours_worker", {"task": "clocking"}),
+    Pair("aio-pika, from publish to handler", f"{HERE}.aio_pika_publisher", f"{HERE}.aio_pika_worker"),
+    Pair(
+        "FastStream, from publish to handler",
+        f"{HERE}.faststream_publisher",
+        f"{HERE}.faststream_worker",
+        {"work": "nothing"},
+    ),
+)
+"""What takes a message from one process to another; only ours goes through an outbox and an inbox."""

@@ -24,7 +24,7 @@ async def main(errand: Errand) -> None:
         await work.kiq(json.loads(message.body))
 
     await broker.startup()
-    await publish_all(errand.count, as_json, publish)
+    await publish_all(errand, as_json, publish)
     await broker.shutdown()
 
 

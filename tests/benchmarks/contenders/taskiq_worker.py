@@ -12,7 +12,7 @@ from taskiq.api import run_receiver_task
 
 async def main(errand: Errand) -> None:
     """Consume until SIGTERM."""
-    broker, tally, stop = open_broker(errand), Tally(errand.count), asyncio.Event()
+    broker, tally, stop = open_broker(errand), Tally(errand), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
     @broker.task(task_name=TASK)

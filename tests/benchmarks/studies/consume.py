@@ -12,8 +12,8 @@ from benchmarks.books import (
 )
 from benchmarks.contenders.contract import Errand
 from benchmarks.contenders.roster import CONSUMERS, Contender
-from benchmarks.measuring import Measured, measure
-from benchmarks.run import Run
+from benchmarks.measuring import measure
+from benchmarks.run import Numbers, Run
 from benchmarks.servers import Place
 
 NAME = "consume"
@@ -24,7 +24,7 @@ async def study(run: Run) -> None:
     await run.rounds(NAME, CONSUMERS, consume)
 
 
-async def consume(run: Run, contender: Contender, place: Place) -> Measured:
+async def consume(run: Run, contender: Contender, place: Place) -> Numbers:
     """Fill a queue, let one contender empty it, and check that nothing was lost or done twice."""
     await declare(place.broker_url)
     await prepare_consumer_database(place.database_url)
@@ -35,7 +35,7 @@ async def consume(run: Run, contender: Contender, place: Place) -> Measured:
         contender.module, errand, name=contender.name, meter=await run.meter(place), folder=run.folder
     )
     await check(contender, place, run.scale.messages)
-    return measured
+    return measured.as_numbers()
 
 
 async def check(contender: Contender, place: Place, count: int) -> None:

@@ -3,9 +3,9 @@
 from benchmarks.books import QUEUE, balance, count_rows, declare, wait_for_messages
 from benchmarks.contenders.contract import Errand
 from benchmarks.contenders.roster import PUBLISHERS, Contender
-from benchmarks.measuring import Measured, measure
+from benchmarks.measuring import measure
 from benchmarks.outbox_books import fill_outbox, prepare_producer_database
-from benchmarks.run import Run
+from benchmarks.run import Numbers, Run
 from benchmarks.servers import Place
 
 NAME = "relay"
@@ -16,7 +16,7 @@ async def study(run: Run) -> None:
     await run.rounds(NAME, PUBLISHERS, publish)
 
 
-async def publish(run: Run, contender: Contender, place: Place) -> Measured:
+async def publish(run: Run, contender: Contender, place: Place) -> Numbers:
     """Let one contender publish into an empty queue, and check that each message arrived once."""
     count = run.scale.messages
     await declare(place.broker_url)
@@ -31,4 +31,4 @@ async def publish(run: Run, contender: Contender, place: Place) -> Measured:
     if contender.relays:
         published = await count_rows(place.database_url, "outbox", "status = 'published'")
         balance(f"{contender.name}: published rows", published, count)
-    return measured
+    return measured.as_numbers()
