@@ -11,16 +11,18 @@ from benchmarks.books import BooksDoNotBalance
 from benchmarks.measuring import ContenderFailed
 from benchmarks.run import FULL, QUICK, Run
 from benchmarks.servers import NoServer, open_servers
-from benchmarks.studies import consume, latency, relay
+from benchmarks.studies import backlog, consume, inbox, latency, memory, posts, relay, scale_out
 
-STUDIES = {study.NAME: study for study in (relay, consume, latency)}
+STUDIES = {study.NAME: study for study in (relay, consume, latency, posts, scale_out, backlog, inbox, memory)}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is asked for. Returns 1 when something could not be measured; wrong use exits with 2."""
     asked = parser().parse_args(arguments)
     scale = QUICK if asked.quick else FULL
-    given = {name: value for name in ("rounds", "messages") if (value := getattr(asked, name)) is not None}
+    given = {
+        name: value for name in ("rounds", "messages", "inbox_rows") if (value := getattr(asked, name)) is not None
+    }
     folder = Path(asked.out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--contender", action="append", default=[], metavar="WORD", help="those whose name has it")
     command.add_argument("--rounds", type=_positive, help="how often each contender is measured")
     command.add_argument("--messages", type=_positive, help="how many each contender publishes or consumes")
+    command.add_argument("--inbox-rows", type=_positive, help="how many old rows the inbox holds: 10000000, say")
     command.add_argument("--out", default=".tidings/bench", metavar="DIR", help="where results go (%(default)s)")
     return command
 

@@ -23,8 +23,9 @@ EVENT = "user.created"
 TABLES = """
     CREATE TABLE effects (message_id text NOT NULL, user_id uuid NOT NULL, at timestamptz NOT NULL DEFAULT now());
     CREATE TABLE peer_inbox (message_id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE peer_users (id uuid PRIMARY KEY, email text NOT NULL, name text NOT NULL);
 """
-"""What a transactional task writes, and the inbox of those who bring none: as small as it can be."""
+"""What a transactional task writes, and for those who bring no tables of their own the smallest that will do."""
 
 
 class BooksDoNotBalance(Exception):

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 def interleaved(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     """Yield (round, contender): every contender once a round, each round beginning with the next one."""
-    for number in range(rounds):
+    for number in range(rounds if contenders else 0):
         start = number % len(contenders)
         for contender in (*contenders[start:], *contenders[:start]):
             yield number, contender

@@ -23,8 +23,8 @@ class Scale:
     backlog_rows: int
     inbox_rows: int
     memory_messages: int
-    waiting_tasks: int
-    requests: int
+    waiting_seconds: float
+    request_seconds: float
 
 
 FULL = Scale(
@@ -32,20 +32,20 @@ FULL = Scale(
     messages=50_000,
     latency_messages=6_000,
     backlog_rows=1_000_000,
-    inbox_rows=0,
+    inbox_rows=1_000_000,
     memory_messages=1_000_000,
-    waiting_tasks=20_000,
-    requests=3_000,
+    waiting_seconds=10,
+    request_seconds=30,
 )
 QUICK = Scale(
     rounds=1,
     messages=5_000,
     latency_messages=1_000,
     backlog_rows=50_000,
-    inbox_rows=0,
+    inbox_rows=20_000,
     memory_messages=20_000,
-    waiting_tasks=4_000,
-    requests=500,
+    waiting_seconds=3,
+    request_seconds=4,
 )
 
 Numbers = Mapping[str, float | None]
@@ -67,6 +67,9 @@ class Named(Protocol):
 
 C = TypeVar("C", bound=Named)
 
+Measurement = Callable[["Run", C, Place], Awaitable[Numbers]]
+"""Measures one contender in one place. Raises ContenderFailed or BooksDoNotBalance."""
+
 
 @dataclass
 class Run:
@@ -78,24 +81,30 @@ class Run:
     only: tuple[str, ...] = ()
     """Words of the names of the contenders that are wanted; all of them when there are none."""
     results: Results = field(default_factory=dict)
+    begun: float = field(default_factory=time.monotonic)
 
-    async def rounds(
-        self, study: str, contenders: Sequence[C], measurement: Callable[["Run", C, Place], Awaitable[Numbers]]
-    ) -> None:
+    async def rounds(self, study: str, contenders: Sequence[C], measurement: Measurement[C]) -> None:
         """Measure every contender once a round, interleaved, each time in a place that nobody has used."""
         wanted = [each for each in contenders if not self.only or any(word in each.name for word in self.only)]
         for number, contender in interleaved(wanted, self.scale.rounds):
-            begun = time.monotonic()
             async with self.servers.fresh_place() as place:
                 numbers = await measurement(self, contender, place)
-            self.keep(study, contender.name, numbers)
-            told = ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items() if value is not None)
-            took = f"took {time.monotonic() - begun:.0f} s"
-            self.say(f"{study}, round {number + 1} of {self.scale.rounds}: {contender.name}: {told} ({took})")
+            self.told(study, number, contender.name, numbers)
 
-    async def meter(self, place: Place) -> Meter:
+    async def once(self, study: str, contender: C, measurement: Measurement[C]) -> None:
+        """Measure one contender a single time."""
+        async with self.servers.fresh_place() as place:
+            self.told(study, 0, contender.name, await measurement(self, contender, place))
+
+    def meter(self, place: Place) -> Meter:
         """Return what reads the processors' clocks here."""
         return Meter(self.servers.broker_process, listener(place.database_url, DATABASE_PROCESS))
+
+    def told(self, study: str, number: int, name: str, numbers: Numbers) -> None:
+        """Keep the numbers of one round, and tell the person who waits."""
+        self.keep(study, name, numbers)
+        words = ", ".join(f"{what} {value:,.4g}" for what, value in numbers.items() if value is not None)
+        self.say(f"{time.monotonic() - self.begun:5.0f} s  {study}, round {number + 1}: {name}: {words}")
 
     def keep(self, study: str, name: str, numbers: Numbers) -> None:
         """Add the numbers of one measurement, and write all of them down."""

@@ -29,7 +29,8 @@ class Contender:
         return self.name.startswith("ours")
 
 
-def _ours(name: str, task: str, *, writes_rows: bool = False, **options: str) -> Contender:
+def ours(name: str, task: str, *, writes_rows: bool = False, **options: str) -> Contender:
+    """Return our worker with one of the bench's tasks; `options` are knobs of the product."""
     options = {"task": task, "prefetch": "500", "concurrency": "16", **options}
     return Contender(name, f"{HERE}.ours_worker", as_ours, options, "inbox", writes_rows)
 
@@ -45,8 +46,8 @@ def _celery(name: str, pool: str, concurrency: int) -> Contender:
 
 
 CONSUMERS = (
-    _ours("ours, inbox", "nothing"),
-    _ours("ours, inbox and a row", "row", writes_rows=True),
+    ours("ours, inbox", "nothing"),
+    ours("ours, inbox and a row", "row", writes_rows=True),
     _faststream("FastStream", "nothing"),
     _faststream("FastStream, uvloop", "nothing", "uvloop"),
     _faststream("FastStream, inbox", "inbox"),
@@ -93,3 +94,17 @@ PAIRS = (
     ),
 )
 """What takes a message from one process to another; only ours goes through an outbox and an inbox."""
+
+
+def _api(name: str, module: str, rate: int = 100, **options: str) -> Contender:
+    return Contender(name, f"{HERE}.{module}", options={"rate": str(rate), **options})
+
+
+APIS = (
+    _api("ours, outbox", "ours_api", hashing="cheap"),
+    _api("ours, outbox, password hashed, 5/s", "ours_api", rate=5, hashing="full"),
+    _api("FastAPI, BackgroundTasks", "plain_api", way="background"),
+    _api("FastAPI, publish in the request", "plain_api", way="publish"),
+    _api("FastAPI, mail in the request", "plain_api", way="inline"),
+)
+"""What takes a registration over HTTP, at so many requests a second."""

@@ -24,9 +24,7 @@ async def publish(run: Run, contender: Contender, place: Place) -> Numbers:
         await prepare_producer_database(place.database_url)
         await fill_outbox(place.database_url, count)
     errand = Errand(place.broker_url, place.database_url, count, QUEUE, dict(contender.options))
-    measured = await measure(
-        contender.module, errand, name=contender.name, meter=await run.meter(place), folder=run.folder
-    )
+    measured = await measure(contender.module, errand, name=contender.name, meter=run.meter(place), folder=run.folder)
     await wait_for_messages(place.broker_url, count)
     if contender.relays:
         published = await count_rows(place.database_url, "outbox", "status = 'published'")
