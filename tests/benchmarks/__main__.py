@@ -7,33 +7,43 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.books import BooksDoNotBalance
-from benchmarks.measuring import ContenderFailed
-from benchmarks.run import FULL, QUICK, Run
+from benchmarks.measuring import ROOT
+from benchmarks.pages import NoResults, kept, publish, render
+from benchmarks.run import FULL, QUICK, Run, Scale
 from benchmarks.servers import NoServer, open_servers
 from benchmarks.studies import backlog, consume, inbox, latency, memory, posts, relay, scale_out
+from benchmarks.surroundings import preface
 
 STUDIES = {study.NAME: study for study in (relay, consume, latency, posts, scale_out, backlog, inbox, memory)}
+DOCS = ROOT / "docs"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is asked for. Returns 1 when something could not be measured; wrong use exits with 2."""
     asked = parser().parse_args(arguments)
-    scale = QUICK if asked.quick else FULL
-    given = {
-        name: value for name in ("rounds", "messages", "inbox_rows") if (value := getattr(asked, name)) is not None
-    }
     folder = Path(asked.out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with open_servers() as servers:
-            run = Run(replace(scale, **given), servers, folder, tuple(asked.contender))
-            run.say(f"measuring on {servers.describe()}; results in {folder}")
-            asyncio.run(studied(run, asked.only or list(STUDIES)))
-    except (NoServer, ContenderFailed, BooksDoNotBalance) as trouble:
-        print(f"bench: {trouble}", file=sys.stderr)
-        return 1
-    return 0
+        failures = [] if asked.render else measured(asked, folder)
+        results, lines = kept(folder)
+        render(folder, results, lines)
+        if asked.docs:
+            publish(DOCS, results, lines)
+    except (NoServer, NoResults) as trouble:
+        failures = [str(trouble)]
+    for failure in failures:
+        print(f"bench: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def measured(asked: argparse.Namespace, folder: Path) -> list[str]:
+    """Do the studies that are asked for, and return what went wrong. Raises NoServer."""
+    scale = scale_of(asked)
+    with open_servers() as servers:
+        run = Run(scale, servers, folder, preface(servers, scale), tuple(asked.contender))
+        run.say(f"measuring on {servers.describe()}; results in {folder}")
+        asyncio.run(studied(run, asked.only or list(STUDIES)))
+    return run.failures
 
 
 async def studied(run: Run, names: Sequence[str]) -> None:
@@ -42,16 +52,24 @@ async def studied(run: Run, names: Sequence[str]) -> None:
         await STUDIES[name].study(run)
 
 
+def scale_of(asked: argparse.Namespace) -> Scale:
+    """Return how much is to be measured."""
+    given = {name: getattr(asked, name) for name in ("rounds", "messages", "inbox_rows")}
+    return replace(QUICK if asked.quick else FULL, **{name: value for name, value in given.items() if value})
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     command = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    command.add_argument("--quick", action="store_true", help="few messages, one round: shows that it works")
-    command.add_argument("--only", type=_names, metavar="STUDIES", help=f"some of {', '.join(STUDIES)}, by commas")
+    command.add_argument("--quick", action="store_true", help="little of everything, one round: shows that it works")
+    command.add_argument("--only", type=_names, metavar="STUDIES", help=f"some of {', '.join(STUDIES)}; by commas")
     command.add_argument("--contender", action="append", default=[], metavar="WORD", help="those whose name has it")
     command.add_argument("--rounds", type=_positive, help="how often each contender is measured")
     command.add_argument("--messages", type=_positive, help="how many each contender publishes or consumes")
     command.add_argument("--inbox-rows", type=_positive, help="how many old rows the inbox holds: 10000000, say")
     command.add_argument("--out", default=".tidings/bench", metavar="DIR", help="where results go (%(default)s)")
+    command.add_argument("--render", action="store_true", help="measure nothing; write the pages of the last run anew")
+    command.add_argument("--docs", action="store_true", help="write table and plot into docs/ as well")
     return command
 
 

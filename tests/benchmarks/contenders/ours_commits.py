@@ -4,6 +4,7 @@ A message's clock is read when its commit has returned.
 """
 
 import asyncio
+import signal
 from time import monotonic
 
 from benchmarks.contenders.contract import Errand, mark, read_errand
@@ -18,7 +19,9 @@ from shared.logs import configure_logs
 
 
 async def main(errand: Errand) -> None:
-    """Commit what is asked for while the relay publishes it."""
+    """Commit what is asked for while the relay publishes it, which it goes on doing until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     configure_logs("producer", level="WARNING", shape="json")
     committed: dict[str, float] = {}
     async with producing(errand) as parts:
@@ -33,6 +36,7 @@ async def main(errand: Errand) -> None:
         mark("first")
         await at_pace(float(errand.options["rate"]), [lambda each=each: commit(each) for each in data])
         mark("last", clocks=committed)
+        await stop.wait()
 
 
 if __name__ == "__main__":

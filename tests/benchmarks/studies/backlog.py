@@ -7,6 +7,7 @@ from time import perf_counter
 from benchmarks.books import BooksDoNotBalance
 from benchmarks.outbox_books import fill_outbox, prepare_producer_database
 from benchmarks.run import Numbers, Run
+from benchmarks.servers import Place
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.claims import Claims
@@ -32,15 +33,8 @@ class Backlog:
 
 
 async def study(run: Run) -> None:
-    """Claim from one outbox while it grows, round by round."""
-    for number in range(run.scale.rounds):
-        async with run.servers.fresh_place() as place:
-            await prepare_producer_database(place.database_url)
-            pending = 0
-            for backlog in backlogs(run.scale.backlog_rows):
-                await fill_outbox(place.database_url, backlog.rows - pending)
-                run.told(NAME, number, backlog.name, await claim(place.database_url))
-                pending = backlog.rows - CLAIMS * BATCH
+    """Claim from outboxes of several sizes, round by round."""
+    await run.rounds(NAME, backlogs(run.scale.backlog_rows), claim)
 
 
 def backlogs(most: int) -> list[Backlog]:
@@ -49,9 +43,11 @@ def backlogs(most: int) -> list[Backlog]:
     return [Backlog(rows) for rows in dict.fromkeys(sizes)]
 
 
-async def claim(database_url: str) -> Numbers:
+async def claim(_run: Run, backlog: Backlog, place: Place) -> Numbers:
     """Claim and mark several batches, as the relay does, but publish nothing."""
-    engine = open_engine(database_url)
+    await prepare_producer_database(place.database_url)
+    await fill_outbox(place.database_url, backlog.rows)
+    engine = open_engine(place.database_url)
     try:
         times = [await _claim_once(engine) for _ in range(CLAIMS)]
     finally:
