@@ -2,7 +2,7 @@
 
 A contender prints a mark when its first message begins and another when its last has ended; both carry the system's
 monotonic clock. What it, the broker and the database have used is read when a mark arrives, so neither starting up
-nor leaving is counted.
+nor leaving is counted. It stays until it is asked to leave.
 """
 
 import asyncio
@@ -125,8 +125,11 @@ class Child:
 
     @property
     def seen(self) -> psutil.Process:
-        """The process as the system's books know it."""
-        return psutil.Process(self.process.pid)
+        """The process as the system's books know it. Raises ContenderFailed once it has ended."""
+        try:
+            return psutil.Process(self.process.pid)
+        except psutil.NoSuchProcess:
+            raise ContenderFailed(f"{self.name} ended before it was asked to; it said:\n{self.words()}") from None
 
     async def mark(self, name: str, within: float = MOST_SECONDS) -> dict[str, Any]:
         """Wait for a mark and return it. Raises ContenderFailed when the process ends, or is silent for too long."""

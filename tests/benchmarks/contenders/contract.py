@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -46,6 +47,11 @@ def read_errand() -> Errand:
 def mark(name: str, **numbers: Any) -> None:
     """Say that a point is reached, by the clock that all processes of this machine share."""
     print(json.dumps({MARK: name, "clock": monotonic(), **numbers}), flush=True)
+
+
+def stay() -> None:
+    """Wait for SIGTERM, which ends this process, so that what it has used can be read until then."""
+    signal.pause()
 
 
 class Tally:

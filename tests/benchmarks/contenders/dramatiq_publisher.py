@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.contenders.contract import Errand, read_errand
+from benchmarks.contenders.contract import Errand, read_errand, stay
 from benchmarks.contenders.dramatiq_app import open_broker
 from benchmarks.contenders.in_flight import publish_in_turn
 from benchmarks.contenders.message import TASK, as_json
@@ -26,3 +26,4 @@ def main(errand: Errand) -> None:
 
 if __name__ == "__main__":
     main(read_errand())
+    stay()

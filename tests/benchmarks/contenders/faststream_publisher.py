@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks.contenders.contract import Errand, read_errand
+from benchmarks.contenders.contract import Errand, read_errand, stay
 from benchmarks.contenders.in_flight import publish_all
 from benchmarks.contenders.loops import runner
 from benchmarks.contenders.message import as_json
@@ -35,3 +35,4 @@ if __name__ == "__main__":
     given = read_errand()
     with asyncio.Runner(loop_factory=runner(given)) as loop:
         loop.run(main(given))
+    stay()

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import islice
 
-from benchmarks.contenders.contract import Errand, mark, read_errand
+from benchmarks.contenders.contract import Errand, mark, read_errand, stay
 from benchmarks.contenders.message import as_ours, events
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -30,3 +30,4 @@ async def main(errand: Errand) -> None:
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=auto_loop_factory()) as loop:
         loop.run(main(read_errand()))
+    stay()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from benchmarks.contenders.contract import Errand, read_errand
+from benchmarks.contenders.contract import Errand, read_errand, stay
 from benchmarks.contenders.in_flight import publish_all
 from benchmarks.contenders.loops import runner
 from benchmarks.contenders.message import TASK, as_json
@@ -32,3 +32,4 @@ if __name__ == "__main__":
     given = read_errand()
     with asyncio.Runner(loop_factory=runner(given)) as loop:
         loop.run(main(given))
+    stay()
