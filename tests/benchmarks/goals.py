@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 FASTSTREAM = ("FastStream", "FastStream, uvloop")
+AIO_PIKA = ("aio-pika, from publish to handler", "aio-pika, uvloop, from publish to handler")
 CELERY = ("Celery, solo", "Celery, prefork")
 
 
@@ -35,7 +36,7 @@ GOALS = (
     Goal("Client CPU, consuming with inbox / FastStream without one",
          "consume", "ours, inbox", FASTSTREAM, "client_cpu", 0.8, 0.45, less_is_better=True),
     Goal("p99 at 200/s, from commit to task / aio-pika from publish to handler",
-         "latency", "ours, from commit to task", ("aio-pika, from publish to handler",), "p99_ms", 1.5, 1.0,
+         "latency", "ours, from commit to task", AIO_PIKA, "p99_ms", 1.5, 1.0,
          less_is_better=True),
     Goal("Two workers / one, tasks that wait 20 ms",
          "scale-out", "2 workers", ("1 worker",), "per_second", 1.9, 2.0),

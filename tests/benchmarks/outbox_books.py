@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-from benchmarks.books import ANSWER_SECONDS, execute
+from benchmarks.books import ANSWER_SECONDS, come_to_rest
 from benchmarks.contenders.message import events
 
 from producer_service.database import open_engine
@@ -43,7 +43,7 @@ async def fill_outbox(database_url: str, count: int) -> None:
         await connection.copy_records_to_table("outbox", records=_rows(count), columns=COLUMNS)
     finally:
         await connection.close()
-    await execute(database_url, "CHECKPOINT")
+    await come_to_rest(database_url)
 
 
 def _rows(count: int) -> Iterator[tuple[Any, ...]]:

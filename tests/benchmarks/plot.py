@@ -12,18 +12,18 @@ from benchmarks.spread import Spread
 from benchmarks.verdicts import Verdict
 
 WIDTH, MARGIN, ROW, TOP = 860, 12, 54, 34
-BAR_LEFT, BAR_WIDTH, BAR_HEIGHT = MARGIN, 640, 16
+BAR_LEFT, BAR_WIDTH, BAR_HEIGHT = MARGIN, 570, 16
 LEAST_SCALE = 2.0
 
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .small { font-size: 12px; fill: #59636e }
-  .bar { fill: #2f7d4f } .short { fill: #b35900 }
-  .rounds { stroke: #1f2328; stroke-width: 2 } .peer { stroke: #59636e; stroke-dasharray: 4 3 }
+  .bar { fill: #57ab7a } .short { fill: #e0975b }
+  .rounds { stroke: #1f2328; stroke-width: 2 } .peer { stroke: #1f2328; stroke-dasharray: 3 2 }
   .goal { stroke: #8250df; stroke-width: 3 }
   @media (prefers-color-scheme: dark) {
-    text { fill: #f0f6fc } .small { fill: #9198a1 } .bar { fill: #3fb950 } .short { fill: #db8f3c }
-    .rounds { stroke: #f0f6fc } .peer { stroke: #9198a1 } .goal { stroke: #bc8cff }
+    text { fill: #f0f6fc } .small { fill: #9198a1 } .bar { fill: #2f7d4f } .short { fill: #a2561a }
+    .rounds { stroke: #f0f6fc } .peer { stroke: #f0f6fc } .goal { stroke: #bc8cff }
   }
 """
 
@@ -48,12 +48,15 @@ def plot(drawn: Sequence[Bar]) -> str:
     scale = BAR_WIDTH / max([LEAST_SCALE, *(each.found.most for each in drawn), *(each.bar for each in drawn)])
     height = TOP + ROW * len(drawn) + MARGIN
     rows = "\n".join(_row(each, TOP + ROW * number, scale) for number, each in enumerate(drawn))
-    same = BAR_LEFT + scale
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_summary(drawn)}">
 <style>{STYLE}</style>
-<text class="small" x="{same + 5:.1f}" y="18">as good as the peer</text>
-<line class="peer" x1="{same:.1f}" y1="8" x2="{same:.1f}" y2="{height - MARGIN}"/>
+<line class="peer" x1="{BAR_LEFT + 4}" y1="8" x2="{BAR_LEFT + 4}" y2="24"/>
+<text class="small" x="{BAR_LEFT + 12}" y="20">as good as the peer</text>
+<line class="goal" x1="{BAR_LEFT + 154}" y1="8" x2="{BAR_LEFT + 154}" y2="24"/>
+<text class="small" x="{BAR_LEFT + 162}" y="20">our bar</text>
+<line class="rounds" x1="{BAR_LEFT + 228}" y1="16" x2="{BAR_LEFT + 252}" y2="16"/>
+<text class="small" x="{BAR_LEFT + 260}" y="20">from the least round to the most</text>
 {rows}
 </svg>
 """
@@ -71,12 +74,13 @@ def _row(bar: Bar, top: int, scale: float) -> str:
     """Draw the label above, then the bar with the line of its rounds, the goal's tick, and the number behind it."""
     y = top + 22
     middle, least, most = (value * scale for value in (bar.found.middle, bar.found.least, bar.found.most))
-    across, goal = y + BAR_HEIGHT / 2, BAR_LEFT + bar.bar * scale
+    across, goal, peer = y + BAR_HEIGHT / 2, BAR_LEFT + bar.bar * scale, BAR_LEFT + scale
     behind = BAR_LEFT + max(middle, most, bar.bar * scale) + 8
     kind = "bar" if bar.is_met else "short"
     return f"""\
 <text x="{BAR_LEFT}" y="{top + 15}">{escape(bar.label)}</text>
 <rect class="{kind}" x="{BAR_LEFT}" y="{y}" width="{middle:.1f}" height="{BAR_HEIGHT}" rx="2"/>
+<line class="peer" x1="{peer:.1f}" y1="{y - 3}" x2="{peer:.1f}" y2="{y + BAR_HEIGHT + 3}"/>
 <line class="rounds" x1="{BAR_LEFT + least:.1f}" y1="{across}" x2="{BAR_LEFT + most:.1f}" y2="{across}"/>
 <line class="goal" x1="{goal:.1f}" y1="{y - 3}" x2="{goal:.1f}" y2="{y + BAR_HEIGHT + 3}"/>
 <text class="small" x="{behind:.1f}" y="{y + 13}">{_times(bar)}</text>"""

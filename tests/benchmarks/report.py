@@ -7,6 +7,7 @@ from benchmarks.goals import GOALS
 from benchmarks.spread import Spread, spread_of
 from benchmarks.verdicts import Results, Rounds, Verdict, verdict_on
 
+PICTURE = "![How many times better than its peer each number is](benchmarks.svg)"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -56,7 +57,7 @@ TABLES: Mapping[str, tuple[str, tuple[Column, ...]]] = {
 
 def report(results: Results, preface: Sequence[str]) -> str:
     """Return everything that goes between the markers. `preface` says what was measured on."""
-    sections = ["\n".join(preface), *_goals(verdicts(results))]
+    sections = [PICTURE, "\n".join(preface), *_goals(verdicts(results))]
     for study, (title, columns) in TABLES.items():
         if results.get(study):
             headings = ("", *(column.heading for column in columns))

@@ -21,7 +21,7 @@ def preface(servers: Servers, scale: Scale) -> list[str]:
     return [
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine},",
         f"{servers.describe()}; {', '.join(_versions())}.",
-        f"{scale.rounds} rounds, {scale.messages:,} messages each. Cells are medians, with the least and the most.",
+        f"Rounds: {scale.rounds}, messages in each: {scale.messages:,}. Cells are medians (least - most).",
     ]
 
 

@@ -49,10 +49,11 @@ def test_goals_and_studies_that_were_not_measured_are_left_out():
     assert "### Publishing" not in page
 
 
-def test_it_begins_with_what_was_measured_on():
-    assert report(RESULTS, ["Measured on a quiet machine.", "Two rounds."]).startswith(
-        "Measured on a quiet machine.\nTwo rounds.\n"
-    )
+def test_it_begins_with_the_picture_and_what_was_measured_on():
+    picture, _, first, second, *_ = report(RESULTS, ["Measured on a quiet machine.", "Two rounds."]).splitlines()
+
+    assert picture.endswith("(benchmarks.svg)")
+    assert (first, second) == ("Measured on a quiet machine.", "Two rounds.")
 
 
 def test_only_what_is_between_the_markers_is_replaced():

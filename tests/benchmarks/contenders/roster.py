@@ -35,9 +35,9 @@ def ours(name: str, task: str, *, writes_rows: bool = False, **options: str) -> 
     return Contender(name, f"{HERE}.ours_worker", as_ours, options, "inbox", writes_rows)
 
 
-def _faststream(name: str, work: str, loop: str = "asyncio") -> Contender:
+def _faststream(name: str, work: str, **options: str) -> Contender:
     inbox = "" if work == "nothing" else "peer_inbox"
-    return Contender(name, f"{HERE}.faststream_worker", as_json, {"work": work, "loop": loop}, inbox, work == "row")
+    return Contender(name, f"{HERE}.faststream_worker", as_json, {"work": work, **options}, inbox, work == "row")
 
 
 def _celery(name: str, pool: str, concurrency: int) -> Contender:
@@ -49,9 +49,10 @@ CONSUMERS = (
     ours("ours, inbox", "nothing"),
     ours("ours, inbox and a row", "row", writes_rows=True),
     _faststream("FastStream", "nothing"),
-    _faststream("FastStream, uvloop", "nothing", "uvloop"),
+    _faststream("FastStream, uvloop", "nothing", loop="uvloop"),
     _faststream("FastStream, inbox", "inbox"),
     _faststream("FastStream, inbox and a row", "row"),
+    _faststream("FastStream, inbox and a row, by asyncpg", "row", driver="asyncpg"),
     Contender("aio-pika", f"{HERE}.aio_pika_worker"),
     _celery("Celery, solo", "solo", 1),
     _celery("Celery, prefork", "prefork", 2),
@@ -86,6 +87,12 @@ class Pair:
 PAIRS = (
     Pair("ours, from commit to task", f"{HERE}.ours_commits", f"{HERE}.ours_worker", {"task": "clocking"}),
     Pair("aio-pika, from publish to handler", f"{HERE}.aio_pika_publisher", f"{HERE}.aio_pika_worker"),
+    Pair(
+        "aio-pika, uvloop, from publish to handler",
+        f"{HERE}.aio_pika_publisher",
+        f"{HERE}.aio_pika_worker",
+        {"loop": "uvloop"},
+    ),
     Pair(
         "FastStream, from publish to handler",
         f"{HERE}.faststream_publisher",

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from benchmarks.books import (
     QUEUE,
     balance,
+    come_to_rest,
     count_rows,
     declare,
     fill_queue,
@@ -41,6 +42,7 @@ async def consume_beside(
     await fill(place.database_url)
     await fill_queue(place.broker_url, count, contender.write)
     await wait_for_messages(place.broker_url, count)
+    await come_to_rest(place.database_url)
     errand = Errand(place.broker_url, place.database_url, count, QUEUE, dict(contender.options))
     measured = await measure(contender.module, errand, name=contender.name, meter=run.meter(place), folder=run.folder)
     await check(contender, place, count, standing)

@@ -14,8 +14,7 @@ FILL = """
     INSERT INTO inbox (task, message_id, body_hash, status, holder, finished_at)
     SELECT 'NothingTask', gen_random_uuid()::text, decode(md5(number::text), 'hex'), 'done', 'bench',
         now() - number * interval '1 millisecond'
-    FROM generate_series(1, {rows}) AS number;
-    CHECKPOINT
+    FROM generate_series(1, {rows}) AS number
 """
 """Random ids: a new message's place in the index is anywhere, which is the worst there is."""
 
