@@ -1,5 +1,6 @@
 """Requests at a pace, whether or not the ones before have been answered, and how long each answer took."""
 
+from functools import partial
 from time import perf_counter
 
 import httpx2
@@ -24,5 +25,5 @@ async def register_users(url: str, *, count: int, rate: float) -> tuple[list[flo
 
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, limits=limits) as client:
-        await at_pace(rate, [lambda number=number: register(client, number) for number in range(count)])
+        await at_pace(rate, [partial(register, client, number) for number in range(count)])
     return milliseconds, refused

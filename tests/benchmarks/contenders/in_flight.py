@@ -1,8 +1,10 @@
 """Publishing, at full speed with a bounded number in the air, or at the pace of an errand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from time import monotonic
+from typing import Any
 
 from benchmarks.contenders.contract import Errand, mark
 from benchmarks.contenders.message import Writer, events
@@ -29,14 +31,14 @@ async def publish_all(errand: Errand, write: Writer, publish: Publish) -> None:
             sent[message.message_id or ""] = monotonic()
             await publish(message)
 
-        await at_pace(float(errand.options["rate"]), [lambda each=message: send(each) for message in messages])
+        await at_pace(float(errand.options["rate"]), [partial(send, message) for message in messages])
         mark("last", clocks=sent)
     else:
         await _in_flight(iter(messages), publish)
         mark("last")
 
 
-async def at_pace(rate: float, sends: list[Callable[[], Awaitable[None]]]) -> None:
+async def at_pace(rate: float, sends: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     """Begin `rate` of these a second, however long each takes, and wait for all of them: an open loop.
 
     A loop that waited for each would send less while things are slow, and so hide how slow they are.
@@ -45,11 +47,7 @@ async def at_pace(rate: float, sends: list[Callable[[], Awaitable[None]]]) -> No
     async with asyncio.TaskGroup() as group:
         for number, send in enumerate(sends):
             await asyncio.sleep(max(0.0, start + number / rate - monotonic()))
-            group.create_task(_run(send))
-
-
-async def _run(send: Callable[[], Awaitable[None]]) -> None:
-    await send()
+            group.create_task(send())
 
 
 async def _in_flight(messages: Iterator[Message], publish: Publish) -> None:

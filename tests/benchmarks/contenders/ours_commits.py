@@ -5,6 +5,7 @@ A message's clock is read when its commit has returned.
 
 import asyncio
 import signal
+from functools import partial
 from time import monotonic
 
 from benchmarks.contenders.contract import Errand, mark, read_errand
@@ -34,7 +35,7 @@ async def main(errand: Errand) -> None:
 
         data = [event.data for event in events(errand.count)]
         mark("first")
-        await at_pace(float(errand.options["rate"]), [lambda each=each: commit(each) for each in data])
+        await at_pace(float(errand.options["rate"]), [partial(commit, each) for each in data])
         mark("last", clocks=committed)
         await stop.wait()
 

@@ -5,7 +5,7 @@ The clock runs from the moment the first deliveries are taken to the moment the 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -24,13 +24,12 @@ LOOK_SECONDS = 0.002
 
 
 class FirstTake:
-    """A subscription that marks the first deliveries it brings; everything else is the subscription's own."""
+    """A subscription that says when it has brought something; everything else is the subscription's own."""
 
-    marked = False
-
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Subscription, *, took: Callable[[], None]) -> None:
         """Stand before this one."""
         self._subscription = subscription
+        self._took = took
 
     def __getattr__(self, name: str) -> Any:
         """Be the subscription itself."""
@@ -39,18 +38,17 @@ class FirstTake:
     async def take(self, most: int) -> Sequence[Delivery]:
         """Take what has arrived."""
         deliveries = await self._subscription.take(most)
-        if not FirstTake.marked:
-            FirstTake.marked = True
-            mark("first")
+        self._took()
         return deliveries
 
 
 class MarkingTransport:
-    """A transport whose subscriptions mark their first deliveries."""
+    """A transport that marks the first deliveries of all its subscriptions."""
 
     def __init__(self, transport: Transport) -> None:
         """Stand before this one."""
         self._transport = transport
+        self._is_marked = False
 
     def __getattr__(self, name: str) -> Any:
         """Be the transport itself."""
@@ -58,9 +56,14 @@ class MarkingTransport:
 
     @asynccontextmanager
     async def subscribe(self, queue: str, *, prefetch: int) -> AsyncIterator[Subscription]:
-        """Subscribe, marking what comes first."""
+        """Subscribe, and mark what comes first."""
         async with self._transport.subscribe(queue, prefetch=prefetch) as subscription:
-            yield cast("Subscription", FirstTake(subscription))
+            yield cast("Subscription", FirstTake(subscription, took=self._mark))
+
+    def _mark(self) -> None:
+        if not self._is_marked:
+            self._is_marked = True
+            mark("first")
 
 
 async def main(errand: Errand) -> None:
