@@ -3,22 +3,21 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvicorn
 
-from consumer_service.database import DATABASE_ERRORS, MIGRATION_SECONDS, open_engine
+from consumer_service.command_line import open_broker, run
+from consumer_service.database import MIGRATION_SECONDS, open_engine
 from consumer_service.migrations import migrate as migrate_database
-from consumer_service.outcome import as_line
-from consumer_service.queues import by_family, queue_name, topology_of
+from consumer_service.queues import by_family, queue_name
 from consumer_service.registry import TASKS
-from consumer_service.settings import Settings, load_settings, refuse
+from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
+from consumer_service.topology_cli import topology_cli
 from consumer_service.worker import Worker, open_tasks
-from shared.backends import open_transport
-from shared.errors import TidingsError
 from shared.logs import configure_logs
 from shared.transport import Transport
 
@@ -28,8 +27,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Consume events and do what they ask for.",
 )
-topology_cli = typer.Typer(no_args_is_help=True, help="Compare the broker with what the code needs, or make it so.")
-cli.add_typer(topology_cli, name="topology")
+cli.add_typer(topology_cli(), name="topology")
 
 FAMILIES = tuple(by_family(TASKS))
 
@@ -42,17 +40,18 @@ def worker(
     concurrency: Annotated[int | None, typer.Option("--concurrency", "-c", help="Tasks at a time, per queue.")] = None,
 ) -> None:
     """Consume until SIGTERM, then finish what is running and leave."""
-    settings, transport = _open(**({} if concurrency is None else {"concurrency": concurrency}))
-    families = _families(queue, settings)
-    _run(_work(settings, transport, families))
+    settings = load_settings(Settings, **({} if concurrency is None else {"concurrency": concurrency}))
+    configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
+    transport, families = open_broker(settings), _families(queue, settings)
+    run(_work(settings, transport, families))
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to the schema that this code needs."""
-    settings = load_settings()
+    settings = load_settings(DatabaseSettings)
     configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
-    _run(_migrate(settings))
+    run(_migrate(settings))
 
 
 @cli.command()
@@ -63,45 +62,6 @@ def tasks() -> None:
         typer.echo(
             f"{task.takes.wire_type:36} {task.__name__:26} {queue_name(task.queue):24} {task.guarantee:14} {policy}"
         )
-
-
-@topology_cli.command()
-def plan() -> None:
-    """Print every way in which the broker differs from what the code needs. Changes nothing."""
-    _, transport = _open()
-    differences = _run(transport.plan(topology_of(TASKS)))
-    for difference in differences:
-        typer.echo(str(difference))
-    typer.echo(f"{len(differences)} differences")
-
-
-@topology_cli.command()
-def apply() -> None:
-    """Create what is missing. Repeating it changes nothing; nothing is ever deleted."""
-    _, transport = _open()
-    _run(transport.apply(topology_of(TASKS)))
-    typer.echo("the broker holds what the code needs")
-
-
-@topology_cli.command()
-def verify() -> None:
-    """Exit with code 1, naming each difference with both values, unless the broker is as the code needs it."""
-    _, transport = _open()
-    differences = _run(transport.plan(topology_of(TASKS)))
-    for difference in differences:
-        typer.echo(str(difference), err=True)
-    if differences:
-        raise typer.Exit(1)
-    typer.echo("the broker holds what the code needs")
-
-
-def _open(**given: Any) -> tuple[Settings, Transport]:
-    settings = load_settings(**given)
-    configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
-    transport = open_transport(settings.broker_url, name="tidings consumer")
-    if not transport.capabilities.shared_between_processes:
-        refuse(["TIDINGS_BROKER_URL: memory:// lives in one process, so a worker of its own would never get a message"])
-    return settings, transport
 
 
 def _families(wanted: list[str] | None, settings: Settings) -> tuple[str, ...]:
@@ -157,22 +117,12 @@ class HealthServer(uvicorn.Server):
         yield
 
 
-async def _migrate(settings: Settings) -> None:
+async def _migrate(settings: DatabaseSettings) -> None:
     engine = open_engine(settings.database_url, statement_seconds=MIGRATION_SECONDS)
     try:
         await migrate_database(engine)
     finally:
         await engine.dispose()
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return asyncio.run(work)
-    except (TidingsError, ValueError) as error:
-        refuse([f"{type(error).__name__}: {error}"])
-    except DATABASE_ERRORS as error:
-        typer.echo(f"the database cannot be used: {as_line(str(error))}", err=True)
-        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

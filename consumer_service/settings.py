@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -23,32 +23,22 @@ NEEDED_BY = {
 """Settings that only the tasks of a family need; a worker for other queues need not hold their secrets."""
 
 
-class Settings(BaseSettings):
-    """Settings of one worker process. Values that are or hold secrets never show in a representation or an error."""
+class _Logged(BaseSettings):
+    """What every command needs. Values that are or hold secrets never show in a representation or an error."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    broker_url: str = Field(repr=False)
-    database_url: str = Field(repr=False)
-    apply_topology: bool = False
-    concurrency: int = Field(default=8, ge=1, le=1000)
-    prefetch: int | None = Field(default=None, ge=1, le=65535)
-    ack_timeout_seconds: int = Field(default=1800, ge=120)
-    drain_seconds: float = Field(default=30.0, ge=0)
-    inbox_retention_days: int = Field(default=30, ge=1)
-    http_host: str = "127.0.0.1"
-    http_port: int = Field(default=8001, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
 
-    mail_url: str | None = Field(default=None, repr=False)
-    mail_from: str | None = None
-    link_secret: SecretStr | None = Field(default=None, min_length=32)
-    link_base_url: str | None = None
-    webhook_url: str | None = Field(default=None, repr=False)
-    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
+
+class BrokerSettings(_Logged):
+    """What the topology commands need: no database, and so no database's password."""
+
+    broker_url: str = Field(repr=False)
+    management_url: str | None = Field(default=None, repr=False)
 
     @field_validator("broker_url")
     @classmethod
@@ -61,6 +51,21 @@ class Settings(BaseSettings):
             raise ValueError("no_verify_ssl would accept any certificate; trust the broker's CA with ?cafile= instead")
         return url
 
+    @field_validator("management_url")
+    @classmethod
+    def _management_has_a_place(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://unset")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("the URL must start with http:// or https://, as in http://127.0.0.1:15672")
+        _insist_on_a_port(parts)
+        return url
+
+
+class DatabaseSettings(_Logged):
+    """What a migration needs: no broker, and so no broker's password."""
+
+    database_url: str = Field(repr=False)
+
     @field_validator("database_url")
     @classmethod
     def _database_is_supported(cls, url: str) -> str:
@@ -71,6 +76,26 @@ class Settings(BaseSettings):
             raise ValueError("SQLite needs a file, as in sqlite:////var/lib/tidings.db")
         _insist_on_a_port(parts)
         return url
+
+
+class Settings(DatabaseSettings, BrokerSettings):
+    """Settings of one worker process."""
+
+    apply_topology: bool = False
+    concurrency: int = Field(default=8, ge=1, le=1000)
+    prefetch: int | None = Field(default=None, ge=1, le=65535)
+    ack_timeout_seconds: int = Field(default=1800, ge=120)
+    drain_seconds: float = Field(default=30.0, ge=0)
+    inbox_retention_days: int = Field(default=30, ge=1)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8001, ge=0, le=65535)
+
+    mail_url: str | None = Field(default=None, repr=False)
+    mail_from: str | None = None
+    link_secret: SecretStr | None = Field(default=None, min_length=32)
+    link_base_url: str | None = None
+    webhook_url: str | None = Field(default=None, repr=False)
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
 
     @model_validator(mode="after")
     def _prefetch_feeds_every_worker(self) -> Self:
@@ -113,7 +138,10 @@ class Settings(BaseSettings):
         ]
 
 
-def load_settings(**given: Any) -> Settings:
+S = TypeVar("S", bound=_Logged)
+
+
+def load_settings(kind: type[S], **given: Any) -> S:
     """Read the environment, and `TIDINGS_SECRETS_DIR` for mounted secrets; what is given here goes before both.
 
     Exits with code 2, one line per mistake.
@@ -122,7 +150,7 @@ def load_settings(**given: Any) -> Settings:
     if secrets and not Path(secrets).is_dir():
         refuse([f"{PREFIX}SECRETS_DIR: there is no such directory"])
     try:
-        return Settings(_secrets_dir=secrets, **given)
+        return kind(_secrets_dir=secrets, **given)
     except ValidationError as error:
         refuse([_line(problem) for problem in error.errors(include_url=False, include_input=False)])
 

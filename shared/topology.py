@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from itertools import pairwise
 from math import log
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.commands import Command
 from shared.contracts import Contract
@@ -77,6 +78,46 @@ class Topology:
 
     queues: tuple[Queue, ...]
     rungs: tuple[Rung, ...] = RUNGS
+
+
+class Remedy(StrEnum):
+    """What ends a difference, and so who has to act."""
+
+    APPLY = "apply creates it"
+    POLICY = "a policy can change it"
+    """In place: the queue and its messages stay as they are."""
+    OPERATOR = "an operator must change it"
+    """It is no queue or exchange of ours that is wrong, but what an operator has laid over it."""
+    REPLACEMENT = "it must be replaced"
+    """Nothing changes it in place, and nothing here deletes it."""
+
+
+class Difference(NamedTuple):
+    """One way in which the live broker is not what the code needs."""
+
+    thing: str
+    aspect: str
+    wanted: str
+    found: str
+    remedy: Remedy
+    how: str = ""
+    """The steps, where the remedy alone does not say them."""
+
+    def __str__(self) -> str:
+        """Say it in one line, with both values."""
+        steps = f": {self.how}" if self.how else ""
+        return f"{self.thing}: {self.aspect} should be {self.wanted}, is {self.found}; {self.remedy}{steps}"
+
+
+class Advice(NamedTuple):
+    """Something that keeps nothing from working today, but that an operator should know before it does."""
+
+    thing: str
+    text: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.thing}: {self.text}"
 
 
 def exchange_for(contract: type[Contract]) -> Exchange:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from shared.topology import Topology
+from shared.topology import Advice, Difference, Topology
 
 ATTEMPT = "tidings-attempt"
 """The header that counts attempts, from 1. Ours, because every RabbitMQ version counts its own in another way."""
@@ -172,20 +172,6 @@ class Subscription(Protocol):
         ...
 
 
-class Difference(NamedTuple):
-    """One way in which the live broker is not what the code needs."""
-
-    thing: str
-    aspect: str
-    wanted: str
-    found: str
-    remedy: str
-
-    def __str__(self) -> str:
-        """Say it in one line, with both values."""
-        return f"{self.thing}: {self.aspect} should be {self.wanted}, is {self.found}; {self.remedy}"
-
-
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a backend can do. Declared, so that the conformance suite can check the declaration."""
@@ -214,9 +200,24 @@ class Transport(Protocol):
         ...
 
     async def plan(self, topology: Topology) -> Sequence[Difference]:
-        """Return every way in which the broker differs from this topology. Changes nothing."""
+        """Return every way in which the broker differs from this topology, as far as it can be seen.
+
+        Changes nothing. Raises BrokerUnavailable when the broker, or its management API where one was named, gives
+        no answer.
+        """
         ...
 
-    async def apply(self, topology: Topology) -> None:
-        """Create what is missing. Never deletes. Raises TopologyError where something exists with other arguments."""
+    async def advise(self, topology: Topology) -> Sequence[Advice]:
+        """Return what is no difference, but worth a warning: its version, its settings, what nobody needs.
+
+        Changes nothing. Raises BrokerUnavailable as `plan` does.
+        """
+        ...
+
+    async def apply(self, topology: Topology) -> Sequence[Difference]:
+        """Create what is missing, and return what that was: nothing, when it is repeated.
+
+        Never deletes, and never changes what is there, but for bindings it adds. Raises TopologyError, before anything
+        is created, where something must be replaced first.
+        """
         ...

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from shared.errors import SessionLost, TopologyError
-from shared.topology import DEAD, RETRY_RETURN, Queue, Topology, matches
+from shared.topology import DEAD, RETRY_RETURN, Advice, Difference, Queue, Remedy, Topology, matches
 from shared.transport import (
     Capabilities,
     Delivery,
-    Difference,
     Fate,
     Message,
     Outgoing,
@@ -75,16 +74,22 @@ class MemoryTransport:
     async def plan(self, topology: Topology) -> Sequence[Difference]:
         """Return what is missing here."""
         return [
-            Difference(f"queue {name}", "existence", "present", "missing", "apply creates it")
+            Difference(f"queue {name}", "existence", "present", "missing", Remedy.APPLY)
             for name in _names(topology)
             if name not in self._queues
         ]
 
-    async def apply(self, topology: Topology) -> None:
+    async def advise(self, topology: Topology) -> Sequence[Advice]:  # noqa: ARG002 - the promise's signature
+        """Return nothing: there is no broker that somebody could have set up otherwise."""
+        return []
+
+    async def apply(self, topology: Topology) -> Sequence[Difference]:
         """Create the queues and their dead letters, and bind them. Messages already there stay."""
+        mended = await self.plan(topology)
         self._topology = topology
         for name in _names(topology):
             self._queues.setdefault(name, MemoryQueue())
+        return mended
 
     def route(self, outgoing: Outgoing) -> list[str]:
         """Return the queues that a message reaches."""

@@ -2,7 +2,6 @@
 
 import socket
 
-import aiormq
 import pytest
 from support.processes import Services, open_services
 from support.waiting import eventually
@@ -57,11 +56,6 @@ def ended(services: Services, *arguments, **env):
             ["TIDINGS_CONCURRENCY: Input should be greater than or equal to 1"],
         ),
         (["worker", "-q", "notification"], NOTIFICATION | {"TIDINGS_PREFETCH": "9999"}, [ARITHMETIC]),
-        (
-            ["topology", "plan"],
-            {},
-            ["BrokerUnavailable: 127.0.0.1:1: [Errno 111] Connect call failed ('127.0.0.1', 1)"],
-        ),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_says_why_in_clear_lines(services, arguments, env, said):
@@ -86,8 +80,8 @@ def test_a_database_that_cannot_be_migrated_is_said_in_one_line(services):
     assert line.startswith("the database cannot be used: ")
 
 
-def test_a_database_is_migrated(services, tmp_path):
-    code, _ = ended(services, "migrate", TIDINGS_DATABASE_URL=f"sqlite:///{tmp_path}/tidings.db")
+def test_a_database_is_migrated_without_a_broker(services, tmp_path):
+    code, _ = ended(services, "migrate", TIDINGS_BROKER_URL="", TIDINGS_DATABASE_URL=f"sqlite:///{tmp_path}/tidings.db")
 
     assert code == 0
     assert (tmp_path / "tidings.db").exists()
@@ -112,44 +106,3 @@ async def test_a_worker_whose_broker_and_database_are_away_lives_and_stops_when_
 
     assert (ready, await service.stop()) == (False, 0)
     assert "canary" not in service.said
-
-
-@pytest.mark.broker
-def test_the_topology_is_planned_applied_and_verified(services, rabbitmq):
-    broker = {"TIDINGS_BROKER_URL": rabbitmq.new_vhost()}
-
-    code, planned = ended(services, "topology", "plan", **broker)
-    refuted, _ = ended(services, "topology", "verify", **broker)
-    applied = ended(services, "topology", "apply", **broker)
-    verified = ended(services, "topology", "verify", **broker)
-
-    assert "queue consumer.mail: existence should be present, is missing; apply creates it" in planned
-    assert (code, refuted) == (0, 1)
-    assert applied == verified == (0, ["the broker holds what the code needs"])
-
-
-@pytest.mark.broker
-async def test_a_queue_made_otherwise_is_named_with_both_values_and_never_changed(services, rabbitmq):
-    broker = {"TIDINGS_BROKER_URL": rabbitmq.new_vhost()}
-    await declare(
-        broker["TIDINGS_BROKER_URL"],
-        "consumer.mail.dead",
-        {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": 5},
-    )
-
-    code, said = ended(services, "topology", "verify", **broker)
-    refused, (reason,) = ended(services, "topology", "apply", **broker)
-
-    (difference,) = [line for line in said if line.startswith("queue consumer.mail.dead: ")]
-    assert "x-delivery-limit" in difference
-    assert "'1000000'" in difference
-    assert "'5'" in difference
-    assert (code, refused) == (1, 2)
-    assert reason.startswith("TopologyError: queue consumer.mail.dead: ")
-
-
-async def declare(url, queue, arguments):
-    connection = await aiormq.connect(url)
-    channel = await connection.channel()
-    await channel.queue_declare(queue, durable=True, arguments=arguments)
-    await connection.close()

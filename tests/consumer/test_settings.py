@@ -6,7 +6,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from consumer_service.settings import ACK_MARGIN_SECONDS, NEEDED_BY, Settings, load_settings
+from consumer_service.settings import (
+    ACK_MARGIN_SECONDS,
+    NEEDED_BY,
+    BrokerSettings,
+    DatabaseSettings,
+    Settings,
+    load_settings,
+)
 
 BROKER, DATABASE = "amqp://guest:canary@127.0.0.1/", "postgresql://tidings:canary@127.0.0.1/tidings"
 THIRTY_SECONDS = timedelta(seconds=30)
@@ -28,16 +35,26 @@ def environment(monkeypatch):
 
 def refusal(capsys, **given):
     with pytest.raises(SystemExit) as ended:
-        load_settings(**given)
+        load_settings(Settings, **given)
     assert ended.value.code == 2
     return capsys.readouterr().err.splitlines()
 
 
 def test_two_settings_are_enough():
-    settings = load_settings()
+    settings = load_settings(Settings)
 
     assert (settings.broker_url, settings.database_url) == (BROKER, DATABASE)
     assert (settings.concurrency, settings.apply_topology) == (8, False)
+
+
+def test_a_migration_needs_no_broker_and_the_topology_needs_no_database(environment):
+    environment.delenv("TIDINGS_BROKER_URL")
+    database = load_settings(DatabaseSettings)
+    environment.setenv("TIDINGS_BROKER_URL", BROKER)
+    environment.delenv("TIDINGS_DATABASE_URL")
+    broker = load_settings(BrokerSettings)
+
+    assert (database.database_url, broker.broker_url, broker.management_url) == (DATABASE, BROKER, None)
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -54,6 +71,9 @@ def test_every_missing_setting_is_named_on_a_line_of_its_own(environment, capsys
         ("BROKER_URL", "http://127.0.0.1/", "must start with amqp:// or amqps://"),
         ("BROKER_URL", "amqps://127.0.0.1/?no_verify_ssl=1", "would accept any certificate"),
         ("BROKER_URL", "amqp://127.0.0.1:99999/", "Port out of range"),
+        ("MANAGEMENT_URL", "127.0.0.1:15672", "must start with http:// or https://"),
+        ("MANAGEMENT_URL", "http://", "must start with http:// or https://"),
+        ("MANAGEMENT_URL", "http://127.0.0.1:port", "Port could not be cast"),
         ("DATABASE_URL", "mysql://127.0.0.1/tidings", "must start with postgresql:// or sqlite:///"),
         ("DATABASE_URL", "sqlite://", "SQLite needs a file"),
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
@@ -82,7 +102,7 @@ def test_a_wrong_setting_is_one_line_that_says_what_is_wrong(environment, capsys
 def test_what_is_given_on_the_command_line_goes_first_and_is_checked_too(environment, capsys):
     environment.setenv("TIDINGS_CONCURRENCY", "3")
 
-    assert load_settings(concurrency=5).concurrency == 5
+    assert load_settings(Settings, concurrency=5).concurrency == 5
     assert refusal(capsys, concurrency=0) == ["TIDINGS_CONCURRENCY: Input should be greater than or equal to 1"]
 
 
@@ -90,7 +110,7 @@ def test_secrets_may_be_mounted_as_files(environment, tmp_path):
     (tmp_path / "tidings_link_secret").write_text("a secret of more than thirty-two characters\n")
     environment.setenv("TIDINGS_SECRETS_DIR", str(tmp_path))
 
-    secret = load_settings().link_secret
+    secret = load_settings(Settings).link_secret
 
     assert secret.get_secret_value() == "a secret of more than thirty-two characters"
 

@@ -9,6 +9,8 @@ import pytest
 from pydantic_settings import BaseSettings
 from support.repository import docker, read
 
+from consumer_service.settings import BrokerSettings
+from consumer_service.settings import DatabaseSettings as ConsumerDatabaseSettings
 from consumer_service.settings import Settings as ConsumerSettings
 from producer_service.settings import DatabaseSettings
 from producer_service.settings import Settings as ProducerSettings
@@ -18,8 +20,8 @@ OWN_HEALTH_CHECK = {"mailpit"}
 SETTINGS: dict[str, type[BaseSettings]] = {"producer": ProducerSettings, "consumer": ConsumerSettings}
 RUN_BY: dict[str, type[BaseSettings]] = {
     "migrate-producer": DatabaseSettings,
-    "migrate-consumer": ConsumerSettings,
-    "topology": ConsumerSettings,
+    "migrate-consumer": ConsumerDatabaseSettings,
+    "topology": BrokerSettings,
     "producer": ProducerSettings,
     "relay": ProducerSettings,
     "consumer": ConsumerSettings,

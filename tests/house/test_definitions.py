@@ -7,12 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import pytest
 from support.builders import an_outgoing
-from support.rabbit import Rabbit, credentials
+from support.least_privilege import import_users
+from support.rabbit import Rabbit
 from support.repository import read
-from yarl import URL
 
 from consumer_service.dead_letters import replay
 from consumer_service.queues import topology_of
@@ -60,10 +59,10 @@ def test_every_pattern_is_anchored_or_would_match_inside_a_name(rights):
     assert all(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns)
 
 
-def test_only_the_operator_administers_and_there_is_no_guest(definitions):
+def test_only_the_operator_administers_the_topology_user_looks_and_there_is_no_guest(definitions):
     tags = {user["name"]: user["tags"] for user in definitions["users"]}
 
-    assert tags == {"producer": [], "consumer": [], "topology": [], "operator": ["administrator"]}
+    assert tags == {"producer": [], "consumer": [], "topology": ["management"], "operator": ["administrator"]}
 
 
 def test_the_producer_writes_to_the_domain_exchanges_and_that_is_all(rights):
@@ -99,17 +98,9 @@ def test_the_passwords_in_the_compose_file_are_those_of_the_users(definitions):
 @pytest.fixture(scope="module")
 def as_user(rabbitmq: Rabbit, definitions: dict[str, Any]) -> As:
     """A broker with these users, in a virtual host of its own, in which the topology user has done its work."""
-    if rabbitmq.kind == "url" or not rabbitmq.management_url:
-        pytest.skip("would add users to a broker that is not ours")
-    url = URL(rabbitmq.new_vhost())
-    vhost = json.dumps(url.path.removeprefix("/"))
-    httpx2.post(
-        f"{rabbitmq.management_url}/api/definitions",
-        auth=credentials(str(url)),
-        json=json.loads(json.dumps(definitions).replace('"tidings"', vhost)),
-        timeout=30,
-    ).raise_for_status()
-    return lambda name: RabbitTransport(str(url.with_user(name).with_password(f"{name}-development")), name=name)
+    url_of = import_users(rabbitmq, definitions)
+    management = {"topology": rabbitmq.management_url}
+    return lambda name: RabbitTransport(url_of(name), name=name, management_url=management.get(name))
 
 
 @pytest.fixture(scope="module")

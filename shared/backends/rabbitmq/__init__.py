@@ -4,7 +4,8 @@ Not `connect_robust`: a session here is disposable. Any sign of death ends the w
 next one. What the rest of this folder answers: `session` - is the connection alive; `wire` - who hears a frame;
 `frames` - what do the bytes say; `publisher` and `confirms` - did the broker take it; `subscription` and `arrivals` -
 what did it bring, what may it forget; `headers` - what is carried on; `declarations` - which queues and arguments;
-`topology` - does the broker hold them.
+`topology` - does the broker hold them. That last one looks by `management`, which returns values of `live`, or by
+`asking` over AMQP; `differences` and `advice` compare, and know from `policies` what a policy makes of an argument.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -12,9 +13,9 @@ from contextlib import asynccontextmanager
 
 from shared.backends.rabbitmq.publisher import RabbitPublisher
 from shared.backends.rabbitmq.subscription import RabbitSubscription
-from shared.backends.rabbitmq.topology import apply_topology, plan_topology
-from shared.topology import Topology
-from shared.transport import Capabilities, Difference
+from shared.backends.rabbitmq.topology import BrokerTopology
+from shared.topology import Advice, Difference, Topology
+from shared.transport import Capabilities
 
 
 class RabbitTransport:
@@ -22,10 +23,14 @@ class RabbitTransport:
 
     capabilities = Capabilities(persistent=True, shared_between_processes=True)
 
-    def __init__(self, url: str, *, name: str) -> None:
-        """Remember where the broker is; `name` is what the management UI shows for our connections."""
+    def __init__(self, url: str, *, name: str, management_url: str | None = None) -> None:
+        """Remember where the broker is; `name` is what the management UI shows for our connections.
+
+        `management_url` is for `plan`, `advise` and `apply`, which see all that differs only where it is given.
+        """
         self._url = url
         self._name = name
+        self._topology = BrokerTopology(url, name=f"{name} topology", management_url=management_url)
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[RabbitPublisher]:
@@ -49,9 +54,13 @@ class RabbitTransport:
                 await subscription.close()
 
     async def plan(self, topology: Topology) -> Sequence[Difference]:
-        """Compare what can be seen over AMQP: existence, kinds and arguments. Bindings cannot be seen that way."""
-        return await plan_topology(self._url, topology, name=f"{self._name} topology")
+        """Compare all there is, by the management API; over AMQP existence, kinds and the first wrong argument."""
+        return await self._topology.plan(topology)
 
-    async def apply(self, topology: Topology) -> None:
-        """Declare what is missing; repeating it changes nothing. Needs the right to configure."""
-        await apply_topology(self._url, topology, name=f"{self._name} topology")
+    async def advise(self, topology: Topology) -> Sequence[Advice]:
+        """Look at version, feature flags, guest, consumers, and what nobody needs; over AMQP at the version only."""
+        return await self._topology.advise(topology)
+
+    async def apply(self, topology: Topology) -> Sequence[Difference]:
+        """Declare and bind what is missing; repeating it changes nothing. Needs the right to configure."""
+        return await self._topology.apply(topology)

@@ -1,130 +1,95 @@
-"""Does the broker hold what the code needs: asking and declaring over AMQP, one channel per question.
+"""Does the broker hold what the code needs: compared in full where its management API is named, else over AMQP."""
 
-AMQP answers a difference by closing the channel, so each thing gets a channel of its own. It names only the first
-argument that differs, and it cannot list bindings; declaring is idempotent, so `apply` makes them certain.
-"""
+from collections.abc import Sequence
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
-
-from aio_pika.abc import AbstractChannel
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
-
-from shared.backends.rabbitmq.declarations import Declaration, exchanges, queues
-from shared.backends.rabbitmq.session import LIBRARY_ERRORS, Session, describe, reraise_our_own_cancellation
-from shared.errors import BrokerUnavailable, TopologyError
-from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, Exchange, Topology
-from shared.transport import Difference
-
-ASK_SECONDS = 15.0
-
-INEQUIVALENT = re.compile(
-    r"inequivalent arg '(?P<argument>[^']+)' for .*: received (?P<wanted>.+?) but current is (?P<found>.+)"
-)
-"""RabbitMQ's words in a 406 PRECONDITION_FAILED, the same from 3.10 to 4.x."""
+from shared.backends.rabbitmq import asking
+from shared.backends.rabbitmq.advice import UNSEEN, advice_on, advice_on_version
+from shared.backends.rabbitmq.declarations import exchanges, queues
+from shared.backends.rabbitmq.differences import EXISTENCE, compare
+from shared.backends.rabbitmq.management import Management
+from shared.backends.rabbitmq.session import Session
+from shared.errors import TopologyError
+from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, Advice, Difference, Remedy, Topology
 
 PUBLIC = (DOMAIN_EVENTS, DOMAIN_TASKS)
 
-Ask = Callable[[AbstractChannel], Awaitable[object]]
+
+class BrokerTopology:
+    """The topology of one virtual host: planned, advised on, applied. Holds no connection between calls."""
+
+    def __init__(self, url: str, *, name: str, management_url: str | None) -> None:
+        """Without `management_url`, bindings and policies cannot be seen; advice says so."""
+        self._url = url
+        self._name = name
+        self._management = Management(management_url, url) if management_url else None
+
+    async def plan(self, topology: Topology) -> list[Difference]:
+        """Return how the broker differs. Over AMQP it declares only what is known to exist, which changes nothing."""
+        if self._management is not None:
+            return compare(topology, await self._management.look())
+        session = await self._open()
+        try:
+            found = [await asking.compare_exchange(session, exchange) for exchange in exchanges(topology)]
+            found += [await asking.compare_queue(session, queue) for queue in queues(topology)]
+        finally:
+            await session.close()
+        return [difference for difference in found if difference is not None]
+
+    async def advise(self, topology: Topology) -> list[Advice]:
+        """Return what an operator should know, as far as it can be seen."""
+        if self._management is not None:
+            return advice_on(topology, await self._management.look(), await self._management.condition())
+        session = await self._open()
+        try:
+            version = session.channel.connection.server_properties.get("version", "")
+        finally:
+            await session.close()
+        return [*advice_on_version(str(version)), UNSEEN]
+
+    async def apply(self, topology: Topology) -> list[Difference]:
+        """Create what is missing, and return what that was. What is there is not declared again.
+
+        A policy may have made up for an argument that a declaration would be refused for. Raises TopologyError, with
+        nothing created, when something must be replaced first; and when the broker refuses.
+        """
+        differences = await self.plan(topology)
+        in_the_way = [difference for difference in differences if self._is_in_the_way(difference)]
+        if in_the_way:
+            raise TopologyError("nothing was created, because\n" + "\n".join(map(str, in_the_way)))
+        mended = [difference for difference in differences if difference.remedy is Remedy.APPLY]
+        if mended or self._management is None:
+            await self._create(topology, mended)
+        return mended
+
+    def _is_in_the_way(self, difference: Difference) -> bool:
+        """Over AMQP only the first wrong argument shows: behind one that a policy could mend may stand a worse one."""
+        blind = self._management is None and difference.remedy is not Remedy.APPLY
+        return blind or difference.remedy is Remedy.REPLACEMENT
+
+    async def _create(self, topology: Topology, mended: Sequence[Difference]) -> None:
+        session = await self._open()
+        try:
+            await _declare(session, topology, {each.thing for each in mended if each.aspect == EXISTENCE})
+            bound_anew = {each.thing for each in mended}
+            for queue in queues(topology):
+                if self._management is None or f"queue {queue.name}" in bound_anew:
+                    await asking.bind(session, queue)
+        finally:
+            await session.close()
+
+    async def _open(self) -> Session:
+        return await Session.open(self._url, name=self._name, confirms=False)
 
 
-async def plan_topology(url: str, topology: Topology, *, name: str) -> Sequence[Difference]:
-    """Return how the broker differs. Declares only what is known to exist, which changes nothing."""
-    session = await Session.open(url, name=name, confirms=False)
-    try:
-        found = [await _compare_exchange(session, exchange) for exchange in exchanges(topology)]
-        found += [await _compare_queue(session, queue) for queue in queues(topology)]
-    finally:
-        await session.close()
-    return [difference for difference in found if difference is not None]
-
-
-async def apply_topology(url: str, topology: Topology, *, name: str) -> None:
-    """Declare everything that is missing. Raises TopologyError naming the first thing that stands in the way.
-
-    The exchanges that producers publish to come last, right before the bindings: until then producers wait for them.
-    """
-    session = await Session.open(url, name=name, confirms=False)
-    try:
-        await _declare_exchanges(session, [each for each in exchanges(topology) if each not in PUBLIC])
-        for queue in queues(topology):
-            await _insist(session, f"queue {queue.name}", _declaring_queue(queue))
-        await _declare_exchanges(session, PUBLIC)
-        for queue in queues(topology):
-            await _insist(session, f"bindings of {queue.name}", _binding(queue))
-    finally:
-        await session.close()
-
-
-async def _declare_exchanges(session: Session, wanted: Sequence[Exchange]) -> None:
+async def _declare(session: Session, topology: Topology, absent: set[str]) -> None:
+    """Declare exchanges that producers publish to last, right before the bindings: until then producers wait."""
+    wanted = [exchange for exchange in exchanges(topology) if f"exchange {exchange.name}" in absent]
     for exchange in wanted:
-        await _insist(session, f"exchange {exchange.name}", _declaring_exchange(exchange))
-
-
-async def _compare_exchange(session: Session, exchange: Exchange) -> Difference | None:
-    def passive(channel: AbstractChannel) -> Awaitable[object]:
-        return channel.declare_exchange(exchange.name, passive=True)
-
-    return await _compare(session, f"exchange {exchange.name}", passive, _declaring_exchange(exchange))
-
-
-async def _compare_queue(session: Session, queue: Declaration) -> Difference | None:
-    def passive(channel: AbstractChannel) -> Awaitable[object]:
-        return channel.declare_queue(queue.name, passive=True)
-
-    return await _compare(session, f"queue {queue.name}", passive, _declaring_queue(queue))
-
-
-async def _compare(session: Session, thing: str, passive: Ask, declare: Ask) -> Difference | None:
-    missing = await _ask(session, thing, passive)
-    if isinstance(missing, ChannelNotFoundEntity):
-        return Difference(thing, "existence", "present", "missing", "apply creates it")
-    refusal = await _ask(session, thing, declare)
-    return None if refusal is None else _difference(thing, describe(refusal))
-
-
-def _difference(thing: str, refusal: str) -> Difference:
-    match = INEQUIVALENT.search(refusal)
-    if match is None:
-        return Difference(thing, "declaration", "accepted", "refused", refusal)
-    found = match["found"].strip()
-    return Difference(thing, match["argument"], match["wanted"].strip(), found, "needs a new queue, or its deletion")
-
-
-async def _insist(session: Session, thing: str, ask: Ask) -> None:
-    refusal = await _ask(session, thing, ask)
-    if refusal is not None:
-        raise TopologyError(f"{thing}: {describe(refusal)}")
-
-
-async def _ask(session: Session, thing: str, ask: Ask) -> Exception | None:
-    """Ask on a fresh channel; return the broker's refusal, or None. Raises BrokerUnavailable on anything else."""
-    try:
-        async with asyncio.timeout(ASK_SECONDS):
-            channel = await session.another_channel()
-            await ask(channel)
-            await channel.close()
-    except (ChannelNotFoundEntity, ChannelPreconditionFailed, ChannelAccessRefused) as refusal:
-        return refusal
-    except LIBRARY_ERRORS as error:
-        reraise_our_own_cancellation(error)
-        raise BrokerUnavailable(f"{thing}: {describe(error)}") from error
-    return None
-
-
-def _declaring_exchange(exchange: Exchange) -> Ask:
-    return lambda channel: channel.declare_exchange(exchange.name, exchange.kind, durable=True)
-
-
-def _declaring_queue(queue: Declaration) -> Ask:
-    return lambda channel: channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
-
-
-def _binding(queue: Declaration) -> Ask:
-    async def bind(channel: AbstractChannel) -> None:
-        declared = await channel.get_queue(queue.name, ensure=False)
-        for exchange, key in queue.bindings:
-            await declared.bind(exchange, key)
-
-    return bind
+        if exchange not in PUBLIC:
+            await asking.declare_exchange(session, exchange)
+    for queue in queues(topology):
+        if f"queue {queue.name}" in absent:
+            await asking.declare_queue(session, queue)
+    for exchange in wanted:
+        if exchange in PUBLIC:
+            await asking.declare_exchange(session, exchange)
