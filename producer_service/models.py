@@ -24,7 +24,7 @@ from producer_service.clock import UtcDateTime, now
 
 
 class Status(StrEnum):
-    """Where an outbox row stands. Nothing ever leaves `published`; an operator lets a row out of `parked`."""
+    """Where an outbox row stands. Only an operator lets a row out of `published` or `parked`, and that is on record."""
 
     PENDING = "pending"
     """To be published, now or not before `available_at`."""
@@ -112,7 +112,26 @@ class OutboxRow(Base):
             "position",
             where="status = 'parked' OR (status = 'pending' AND available_at IS NOT NULL)",
         ),
+        _partial("outbox_parked", "position", where="status = 'parked'"),
         _partial("outbox_published", "published_at", where="status = 'published'"),
         # Without this SQLite would give the position of a purged row to a new one.
         {"sqlite_autoincrement": True},
     )
+
+
+class OutboxAction(Base):
+    """Something that an operator did to outbox rows: who, why, which rows were meant, and how many were changed."""
+
+    __tablename__ = "outbox_actions"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True
+    )
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(Text)
+    why: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    selection: Mapped[str] = mapped_column(Text)
+    rows: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)

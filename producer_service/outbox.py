@@ -1,11 +1,10 @@
 """The outbox: what must reach the broker, because it was committed with the business change it announces."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Update, delete, func, select, update
+from sqlalchemy import CursorResult, Delete, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from producer_service.clock import FromNow, now
@@ -96,14 +95,7 @@ class Outbox:
         """
         return await self._change(_purge(older_than.total_seconds(), most))
 
-    async def release_parked(self, event_id: str | None = None) -> int:
-        """Let one parked row, or all of them, be published again at once; return how many were parked.
-
-        For an operator who has removed the reason: bound the missing queue, or granted the missing permission.
-        """
-        return await self._change(_release(event_id))
-
-    async def _change(self, statement: Update | Delete) -> int:
+    async def _change(self, statement: Delete) -> int:
         async with self._engine.begin() as connection:
             result: CursorResult[Any] = await connection.execute(statement)
         return result.rowcount
@@ -118,12 +110,3 @@ def _purge(seconds: float, most: int) -> Delete:
         .with_for_update(skip_locked=True)
     )
     return delete(OutboxRow).where(OutboxRow.position.in_(old))
-
-
-def _release(event_id: str | None) -> Update:
-    chosen: Sequence[Any] = [] if event_id is None else [OutboxRow.id == event_id]
-    return (
-        update(OutboxRow)
-        .where(OutboxRow.status == written_out(Status.PARKED), *chosen)
-        .values(status=Status.PENDING, parked_reason=None, available_at=None)
-    )

@@ -49,6 +49,7 @@ class DatabaseSettings(BaseSettings):
         default="INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
     log_format: LogFormat = Field(default="auto", description="json, console, or auto: console for a terminal")
+    operator: str | None = Field(default=None, max_length=200, description="who acts, in the record of what was done")
 
 
 class Settings(DatabaseSettings):

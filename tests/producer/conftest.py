@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created, an_envelope
 from support.clients import asking
@@ -21,6 +21,7 @@ from producer_service.app import producer
 from producer_service.backoff import Backoff
 from producer_service.claims import ClaimedRow, Claims
 from producer_service.database import open_engine
+from producer_service.interventions import Interventions
 from producer_service.metrics import Metrics
 from producer_service.migrations import VERSION_TABLE, newest
 from producer_service.models import Base, OutboxRow
@@ -32,6 +33,7 @@ from shared.backends.memory import MemoryTransport
 
 Record = Callable[..., Awaitable[list[str]]]
 Rows = Callable[[], Awaitable[list[Any]]]
+Change = Callable[..., Awaitable[None]]
 MakeRelay = Callable[..., Relay]
 Run = Callable[[Relay], AbstractAsyncContextManager[None]]
 
@@ -56,6 +58,11 @@ async def engine(database_url: str, newest_revision: str) -> AsyncIterator[Async
 @pytest.fixture
 def outbox(engine: AsyncEngine) -> Outbox:
     return Outbox(engine)
+
+
+@pytest.fixture
+def interventions(engine: AsyncEngine) -> Interventions:
+    return Interventions(engine, at_once=2)
 
 
 @pytest.fixture
@@ -118,6 +125,17 @@ def rows(engine: AsyncEngine) -> Rows:
 
 
 @pytest.fixture
+def change(engine: AsyncEngine) -> Change:
+    """Write straight into outbox rows, as time or an operator would have."""
+
+    async def change(*ids: str, **values: Any) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(**values))
+
+    return change
+
+
+@pytest.fixture
 def rows_like(rows: Rows) -> Callable[..., Awaitable[list[Any] | None]]:
     """Read all outbox rows, or None while any of them is not as wanted."""
 
@@ -143,6 +161,27 @@ def all_published(statuses: Callable[[], Awaitable[list[str]]]) -> Callable[[], 
         return set(await statuses()) == {"published"}
 
     return all_published
+
+
+@pytest.fixture
+def explained(engine: AsyncEngine) -> Callable[..., Awaitable[str]]:
+    """Make a call, and return PostgreSQL's plan for its last statement."""
+
+    async def explained(call: Callable[[], Awaitable[Any]]) -> str:
+        asked: list[tuple[str, Any]] = []
+
+        def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(engine.sync_engine, "before_cursor_execute", remember)
+        await call()
+        event.remove(engine.sync_engine, "before_cursor_execute", remember)
+        statement, parameters = asked[-1]
+        async with engine.connect() as connection:
+            plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            return "\n".join(plan.scalars())
+
+    return explained
 
 
 @pytest.fixture

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import update
 from support.databases import on_sqlite
 from support.waiting import eventually
 
 from producer_service.database import open_engine
-from producer_service.models import OutboxRow, Status
 from producer_service.outbox import Outbox
 
 ROOT = Path(__file__).parents[2]
@@ -118,14 +116,6 @@ async def test_a_relay_of_its_own_shows_its_health_and_ends_well(engine, started
         await asyncio.wait_for(process.communicate(), 15)
 
     assert (registered, process.returncode) == (404, 0)
-
-
-async def test_an_operator_releases_what_is_parked(ran, recorded, engine):
-    await recorded()
-    async with engine.begin() as connection:
-        await connection.execute(update(OutboxRow).values(status=Status.PARKED))
-
-    assert await ran("release") == (0, "1 released\n")
 
 
 async def test_a_database_that_is_away_ends_a_migration_with_one_line(ran):

@@ -2,11 +2,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.builders import a_user_created, an_envelope
 
-from producer_service.models import OutboxRow, Status
+from producer_service.models import Status
 from producer_service.outbox import record
 from shared.commands import SendMail
 from shared.envelope import EnvelopeReader, encode
@@ -15,17 +14,6 @@ from shared.events import EVENTS
 from shared.transport import Message
 
 WEEK = timedelta(days=7)
-
-
-@pytest.fixture
-def change(engine):
-    """Write straight into outbox rows, as time or an operator would have."""
-
-    async def change(*ids, **values):
-        async with engine.begin() as connection:
-            await connection.execute(update(OutboxRow).where(OutboxRow.id.in_(ids)).values(**values))
-
-    return change
 
 
 async def test_a_recorded_event_is_pending_with_its_final_bytes(engine, rows):
@@ -156,23 +144,3 @@ async def test_the_position_of_a_purged_row_is_never_given_again(recorded, outbo
     await recorded()
 
     assert (await rows())[0].position > last
-
-
-async def test_an_operator_releases_one_parked_message(recorded, outbox, change):
-    parked, other = await recorded(uuid4(), uuid4())
-    await change(parked, other, status=Status.PARKED, parked_reason="unroutable")
-
-    released = await outbox.release_parked(parked)
-
-    assert released == 1
-    assert [(await outbox.stands(event_id)).status for event_id in (parked, other)] == ["pending", "parked"]
-    assert (await outbox.stands(parked)).parked_reason is None
-
-
-async def test_an_operator_releases_all_parked_messages_and_nothing_else(recorded, outbox, change):
-    published, *parked = await recorded(*(uuid4() for _ in range(3)))
-    await change(published, status=Status.PUBLISHED)
-    await change(*parked, status=Status.PARKED)
-
-    assert await outbox.release_parked() == 2
-    assert (await outbox.stands(published)).status == "published"

@@ -8,11 +8,13 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 from support.builders import a_queue, a_topology
 from support.databases import on_sqlite
+from support.operators import ADA
 from support.waiting import eventually
 
 from producer_service.backoff import Backoff
 from producer_service.metrics import Metrics
 from producer_service.models import OutboxRow, Status
+from producer_service.selection import Selection
 from shared.backends.memory import MemoryTransport
 from shared.transport import Fate
 
@@ -120,7 +122,7 @@ async def test_a_parked_message_holds_back_its_own_user_only(make_relay, running
 
 
 async def test_a_released_message_is_published_before_what_waited_for_it(
-    make_relay, running, recorded, publisher, outbox, all_published
+    make_relay, running, recorded, publisher, interventions, all_published
 ):
     parked, behind = await recorded(ANN, ANN)
     publisher.fates[parked] = Fate.FORBIDDEN
@@ -128,7 +130,8 @@ async def test_a_released_message_is_published_before_what_waited_for_it(
     async with running(make_relay()):
         await eventually(lambda: publisher.ids == [parked])
         publisher.fates.clear()
-        await eventually(lambda: outbox.release_parked(parked))
+        chosen = Selection(status=Status.PARKED, event_id=parked)
+        await eventually(lambda: interventions.release(chosen, ADA))
         await eventually(all_published)
 
     assert publisher.ids == [parked, parked, behind]
