@@ -1,10 +1,11 @@
 """The composition root: settings and a transport become a running producer. Everything opened here is closed here."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from producer_service.claims import Claims
 from producer_service.database import open_engine
 from producer_service.edge import Bounded, Correlated, Observed
 from producer_service.health import Checks, build_health
+from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
 from producer_service.passwords import Passwords, argon2id
@@ -25,12 +27,14 @@ from producer_service.routes import build_routes
 from producer_service.service import Accounts
 from producer_service.settings import Settings
 from producer_service.unit_of_work import Travel, UnitOfWork
+from shared.loop import watch_lag
 from shared.transport import Transport
 
 RELAY_STOP_SECONDS = 30.0
 """Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
 
 RELAY_CANCEL_SECONDS = 5.0
+BESIDE_CANCEL_SECONDS = 5.0
 
 RESTART = Backoff(first=1.0, most=30.0, least=0.5)
 
@@ -43,6 +47,7 @@ class _Parts:
     engine: AsyncEngine
     outbox: Outbox
     metrics: Metrics
+    high_water: HighWater
     wake: asyncio.Event
     stopping: asyncio.Event
 
@@ -74,10 +79,34 @@ async def _open(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[_P
     engine = open_engine(settings.database_url.get_secret_value())
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    outbox, metrics = Outbox(engine), Metrics(registry)
+    high_water = HighWater(settings.outbox_high_water, refused=metrics.refused.inc)
+    metrics.follow_high_water(high_water)
+    beside = (watch_lag(metrics.loop_lag.observe), high_water.watch(outbox.pending_up_to))
     try:
-        yield _Parts(settings, engine, Outbox(engine), Metrics(registry), asyncio.Event(), stopping)
+        async with _running(*beside):
+            yield _Parts(settings, engine, outbox, metrics, high_water, asyncio.Event(), stopping)
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let something run beside the service while this context lasts. Logs what ends by itself with an error."""
+    tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(_log_crash)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=BESIDE_CANCEL_SECONDS)
+
+
+def _log_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception():
+        structlog.get_logger().error("watch.crashed", exc_info=task.exception())
 
 
 @asynccontextmanager
@@ -92,6 +121,7 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]
             retention=timedelta(days=parts.settings.outbox_retention_days),
             pace=Pace(batch_size=parts.settings.relay_batch_size),
         )
+        parts.metrics.follow_relay(relay)
         stop = asyncio.Event()
         running = asyncio.create_task(keep_running(relay, stop))
         try:
@@ -124,7 +154,7 @@ def _api(parts: _Parts, relay: Relay | None) -> FastAPI:
     passwords = Passwords(hasher=argon2id(), at_once=parts.settings.password_hashes_at_once)
     accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
     app = _app(parts, relay)
-    app.include_router(build_routes(accounts=accounts, outbox=parts.outbox))
+    app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
     return app
 
 
@@ -133,7 +163,7 @@ def _app(parts: _Parts, relay: Relay | None) -> FastAPI:
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
     install(app)
-    checks = Checks(engine=parts.engine, relay=relay, stopping=parts.stopping)
+    checks = Checks(engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water)
     app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))
     # The last one added is the first to see a request.
     app.add_middleware(Bounded, largest=parts.settings.max_body_bytes)

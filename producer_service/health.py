@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.database import DATABASE_ERRORS
+from producer_service.high_water import HighWater
 from producer_service.metrics import CONTENT_TYPE, Metrics
 from producer_service.migrations import History
 from producer_service.outbox import Outbox
@@ -32,10 +33,14 @@ class Unhealthy(Exception):
 class Checks:
     """The checks of this service, one method each."""
 
-    def __init__(self, *, engine: AsyncEngine, relay: Relay | None, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, *, engine: AsyncEngine, relay: Relay | None, high_water: HighWater, stopping: asyncio.Event
+    ) -> None:
         """`relay` is None when the relay runs in a process of its own; `stopping` is set when the service drains."""
         self._engine = engine
         self._history = History()
+        self._migrated = False
+        self._high_water = high_water
         self._relay = relay
         self._stopping = stopping
 
@@ -56,10 +61,19 @@ class Checks:
         return "answers"
 
     async def migrations(self) -> str:
-        """The database has the tables this code needs."""
-        if not await self._history.is_reached_by(self._engine):
+        """The database has the tables this code needs. Once it has them it is not asked again."""
+        self._migrated = self._migrated or await self._history.is_reached_by(self._engine)
+        if not self._migrated:
             raise Unhealthy("the database is behind; run `python -m producer_service migrate`")
         return "at head"
+
+    async def outbox(self) -> str:
+        """Whether there is room. A full outbox is only told: reading goes on, and unready pods would end that too."""
+        mark, pending = self._high_water.mark, self._high_water.pending
+        if not mark:
+            return "has no limit"
+        counted = f"more than {mark}" if pending > mark else f"{pending} of {mark}"
+        return f"{'refuses' if self._high_water.full else 'accepts'} new work: {counted} pending"
 
     async def relay(self) -> str:
         """The relay runs. A broker that is away is only told: the outbox holds what is accepted meanwhile."""
@@ -87,7 +101,7 @@ def build_health(
 
     @router.get("/readyz")
     async def ready() -> Response:
-        wanted = (checks.draining, checks.database, checks.migrations, checks.relay)
+        wanted = (checks.draining, checks.database, checks.migrations, checks.outbox, checks.relay)
         return await _answer({check.__name__: check for check in wanted}, check_seconds)
 
     @router.get("/metrics")

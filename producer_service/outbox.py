@@ -88,6 +88,12 @@ class Outbox:
             first = (await connection.execute(oldest)).one_or_none()
         return Backlog(waiting, held, (first[1] - first[0]).total_seconds() if first else 0.0)
 
+    async def pending_up_to(self, most: int) -> int:
+        """Count pending rows, but stop at `most`: so long it takes, and no longer."""
+        pending = select(OutboxRow.position).where(OutboxRow.status == written_out(Status.PENDING)).limit(most)
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(select(func.count()).select_from(pending.subquery()))).scalar_one())
+
     async def purge_published(self, older_than: timedelta, most: int = PURGED_AT_ONCE) -> int:
         """Delete at most `most` rows that were published longer ago than this, oldest first; return how many.
 

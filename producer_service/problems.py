@@ -59,7 +59,13 @@ NO_DATABASE = Kind(
     "The database is unavailable",
     "The request may or may not have been carried out. Trying again after the seconds in Retry-After is safe.",
 )
-KINDS = (MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE)
+OUTBOX_FULL = Kind(
+    503,
+    "outbox-full",
+    "Too many messages wait to be published",
+    "Nothing was done. The broker is away or slow; try again after the seconds in Retry-After.",
+)
+KINDS = (MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL)
 
 MEDIA_TYPE = "application/problem+json"
 IN_OPENAPI: Mapping[int | str, dict[str, Any]] = {
@@ -70,9 +76,9 @@ IN_OPENAPI: Mapping[int | str, dict[str, Any]] = {
 class Problem(HTTPException):
     """Raised by whatever meets a problem of a known kind."""
 
-    def __init__(self, kind: Kind) -> None:
-        """Answer with this kind."""
-        super().__init__(kind.status, kind.title)
+    def __init__(self, kind: Kind, *, headers: Mapping[str, str] | None = None) -> None:
+        """Answer with this kind, and these headers."""
+        super().__init__(kind.status, kind.title, headers)
         self.kind = kind
 
 

@@ -80,6 +80,11 @@ class Relay:
         """What keeps it from publishing at the moment; empty when nothing does."""
         return self._trouble.reason
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has asked publishers to wait."""
+        return self._publisher.blocked
+
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until `stop` is set, then return after the batch in hand (about 25 s at the very most)."""
         self.running = True

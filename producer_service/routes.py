@@ -6,20 +6,28 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 
 from producer_service.edge import travel_of
+from producer_service.high_water import HighWater
 from producer_service.outbox import Outbox
-from producer_service.problems import IN_OPENAPI, NOT_FOUND, NOT_JSON, Problem
+from producer_service.problems import IN_OPENAPI, NOT_FOUND, NOT_JSON, OUTBOX_FULL, Problem
 from producer_service.schemas import Accepted, EventStatus, Registration
 from producer_service.service import Accounts, Registrant
 from producer_service.unit_of_work import Travel
 
+ROOM_SECONDS = 15
+"""What a client is told to wait for room in the outbox. Longer than a count takes to notice that there is."""
+
 ContentType = Annotated[str, Header(include_in_schema=False)]
 
 
-def build_routes(*, accounts: Accounts, outbox: Outbox) -> APIRouter:
-    """Return the routes of the API, version 1."""
+def build_routes(*, accounts: Accounts, outbox: Outbox, high_water: HighWater) -> APIRouter:
+    """Return the routes of the API, version 1. What records a message is refused while the outbox is full."""
     router = APIRouter(prefix="/v1", responses=dict(IN_OPENAPI))
 
-    @router.post("/users", status_code=202, dependencies=[Depends(_require_json)])
+    def require_room() -> None:
+        if high_water.turn_away():
+            raise Problem(OUTBOX_FULL, headers={"Retry-After": str(ROOM_SECONDS)})
+
+    @router.post("/users", status_code=202, dependencies=[Depends(require_room), Depends(_require_json)])
     async def register(
         registration: Registration, travel: Annotated[Travel, Depends(travel_of)], response: Response
     ) -> Accepted:

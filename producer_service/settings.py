@@ -68,6 +68,9 @@ class Settings(DatabaseSettings):
     relay_in_api: bool = Field(default=True, description="whether the API process also relays")
     relay_batch_size: int = Field(default=500, ge=1, le=5000, description="outbox rows claimed at once")
     outbox_retention_days: float = Field(default=7, ge=0, le=3650, description="how long published rows are kept")
+    outbox_high_water: int = Field(
+        default=0, ge=0, description="pending messages above which new work is refused with 503; 0 for no limit"
+    )
     http_host: str = Field(default="127.0.0.1", description="the address to listen on")
     http_port: Port = Field(default=8000, description="the API's port")
     relay_http_port: Port = Field(default=8002, description="the port for health and metrics of a relay on its own")

@@ -1,5 +1,7 @@
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +14,7 @@ from support.waiting import eventually
 
 from producer_service.app import keep_running, producer, relay_alone
 from producer_service.backoff import Backoff
+from producer_service.models import Status
 from producer_service.settings import Settings
 from shared.backends.memory import MemoryTransport
 
@@ -155,3 +158,33 @@ async def test_documentation_is_served_only_where_it_is_wanted(settings, wanted,
 
     async with producer(changed, MemoryTransport()) as app, asking(app) as client:
         assert (await client.get("/docs")).status_code == status
+
+
+async def test_a_full_outbox_refuses_new_work_until_it_is_drained_and_goes_on_answering(
+    settings, recorded, change, statuses
+):
+    ids = await recorded(*(uuid4() for _ in range(3)))
+    limited = settings.model_copy(update={"outbox_high_water": 2})
+
+    async with producer(limited, MemoryTransport()) as app, asking(app) as client:
+
+        async def registered(status):
+            answer = await client.post("/v1/users", json=ANN)
+            return answer if answer.status_code == status else None
+
+        await eventually(lambda: on_metrics(client, "tidings_outbox_full 1.0"), within=20)
+        refused, read = await registered(503), (await client.get(f"/v1/events/{ids[0]}")).status_code
+        ready = (await client.get("/readyz")).status_code
+        recorded_meanwhile = len(await statuses())
+        await change(*ids, status=Status.PUBLISHED, published_at=datetime.now(UTC))
+        await eventually(lambda: registered(202), within=20)
+
+        assert await on_metrics(client, "tidings_outbox_refused_total")
+
+    assert refused.json()["type"] == "/problems/outbox-full"
+    assert (refused.headers["retry-after"], refused.headers["content-type"]) == ("15", "application/problem+json")
+    assert (read, ready, recorded_meanwhile) == (200, 200, 3)
+
+
+async def on_metrics(client, line):
+    return line in (await client.get("/metrics")).text

@@ -11,9 +11,12 @@ from support.waiting import eventually
 
 from producer_service.database import open_engine
 from producer_service.health import Checks, build_health
+from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
 from producer_service.migrations import unmigrate
 from producer_service.outbox import Outbox, record
+
+NO_LIMIT = HighWater(0, refused=list)
 
 
 @pytest.fixture
@@ -43,8 +46,8 @@ class CountingOutbox(Outbox):
 def ask(engine, stopping):
     """Ask a probe of a service with this relay, and this database instead of its own."""
 
-    async def ask(path, *, relay=None, database=engine, checks=Checks):
-        checks = checks(engine=database, relay=relay, stopping=stopping)
+    async def ask(path, *, relay=None, database=engine, checks=Checks, high_water=NO_LIMIT):
+        checks = checks(engine=database, relay=relay, high_water=high_water, stopping=stopping)
         async with asking(an_app(checks, Outbox(database))) as client:
             return await client.get(path)
 
@@ -71,7 +74,7 @@ async def test_a_service_that_can_work_is_ready(ask):
     checks = response.json()["checks"]
     assert (response.status_code, response.json()["status"]) == (200, "ok")
     assert {name: check["status"] for name, check in checks.items()} == dict.fromkeys(
-        ("draining", "database", "migrations", "relay"), "ok"
+        ("draining", "database", "migrations", "outbox", "relay"), "ok"
     )
     assert all(check["ms"] >= 0 and check["detail"] for check in checks.values())
 
@@ -83,6 +86,35 @@ async def test_a_database_that_is_behind_makes_it_unready_and_not_started(ask, e
 
     assert (started.status_code, ready.status_code) == (503, 503)
     assert "migrate" in ready.json()["checks"]["migrations"]["detail"]
+
+
+@on_sqlite
+async def test_a_database_that_was_seen_migrated_is_not_asked_again(engine, stopping):
+    checks = Checks(engine=engine, relay=None, high_water=NO_LIMIT, stopping=stopping)
+    async with asking(an_app(checks, Outbox(engine))) as client:
+        before = await client.get("/readyz")
+        await unmigrate(engine)
+        after = await client.get("/readyz")
+
+    assert (before.status_code, after.status_code) == (200, 200)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("mark", "pending", "detail"),
+    [
+        (0, 5, "has no limit"),
+        (10, 5, "accepts new work: 5 of 10 pending"),
+        (10, 11, "refuses new work: more than 10 pending"),
+    ],
+)
+async def test_a_full_outbox_is_only_a_detail(ask, mark, pending, detail):
+    high_water = HighWater(mark, refused=list)
+    high_water.observe(pending)
+
+    response = await ask("/readyz", high_water=high_water)
+
+    assert (response.status_code, response.json()["checks"]["outbox"]["detail"]) == (200, detail)
 
 
 @on_sqlite
@@ -154,7 +186,9 @@ async def test_a_scrape_is_answered_though_the_database_is_away(ask, no_database
 async def test_many_scrapes_count_the_outbox_once(engine, stopping):
     outbox = CountingOutbox(engine)
 
-    async with asking(an_app(Checks(engine=engine, relay=None, stopping=stopping), outbox)) as client:
+    async with asking(
+        an_app(Checks(engine=engine, relay=None, high_water=NO_LIMIT, stopping=stopping), outbox)
+    ) as client:
         await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
 
     assert outbox.counted == 1

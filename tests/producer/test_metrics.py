@@ -2,8 +2,17 @@ import math
 
 from prometheus_client import CollectorRegistry
 
+from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
 from producer_service.outbox import Backlog
+
+
+class StandingRelay:
+    """A relay that is as it is told."""
+
+    running = True
+    interrupted_by = ""
+    blocked = False
 
 
 def test_the_names_that_dashboards_rely_on_are_there_from_the_first_scrape():
@@ -17,6 +26,8 @@ def test_the_names_that_dashboards_rely_on_are_there_from_the_first_scrape():
         "tidings_outbox_pending",
         "tidings_outbox_parked",
         "tidings_outbox_oldest_seconds",
+        "tidings_outbox_refused_total",
+        "tidings_loop_lag_seconds",
     }
 
 
@@ -37,6 +48,37 @@ def test_an_unknown_backlog_is_no_number_rather_than_an_old_one():
     metrics.show_backlog(None)
 
     assert math.isnan(registry.get_sample_value("tidings_outbox_pending"))
+
+
+def test_the_high_water_mark_is_followed():
+    registry = CollectorRegistry()
+    high_water = HighWater(10, refused=list)
+    Metrics(registry).follow_high_water(high_water)
+
+    before = registry.get_sample_value("tidings_outbox_full")
+    high_water.observe(11)
+
+    assert (before, registry.get_sample_value("tidings_outbox_full")) == (0, 1)
+    assert registry.get_sample_value("tidings_outbox_high_water") == 10
+
+
+def test_the_relay_is_followed():
+    registry, relay = CollectorRegistry(), StandingRelay()
+    Metrics(registry).follow_relay(relay)
+    names = ("tidings_relay_running", "tidings_relay_interrupted", "tidings_broker_blocked")
+
+    before = [registry.get_sample_value(name) for name in names]
+    relay.interrupted_by, relay.blocked = "the broker has asked publishers to wait", True
+
+    assert (before, [registry.get_sample_value(name) for name in names]) == ([1, 0, 0], [1, 1, 1])
+
+
+def test_no_label_is_unbounded():
+    metrics = Metrics(CollectorRegistry())
+
+    labels = {label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())}
+
+    assert labels == {"result", "route", "method", "status"}
 
 
 def test_two_services_in_one_process_do_not_share_their_counters():

@@ -114,6 +114,14 @@ async def test_the_backlog_counts_what_is_pending_and_parked(recorded, outbox, c
     assert 3600 <= backlog.oldest_seconds < 3700
 
 
+@pytest.mark.parametrize(("most", "counted"), [(1, 1), (3, 3), (10, 3)])
+async def test_pending_rows_are_counted_up_to_a_number(recorded, outbox, change, most, counted):
+    published, *_ = await recorded(*(uuid4() for _ in range(4)))
+    await change(published, status=Status.PUBLISHED)
+
+    assert await outbox.pending_up_to(most) == counted
+
+
 async def test_only_what_was_published_long_ago_is_purged(recorded, outbox, change, rows):
     long_ago, lately, pending, parked = await recorded(*(uuid4() for _ in range(4)))
     past = datetime.now(UTC) - timedelta(days=8)
