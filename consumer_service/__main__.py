@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from consumer_service.command_line import open_broker, run
+from consumer_service.command_line.door import open_broker, run
+from consumer_service.command_line.topology import topology_cli
 from consumer_service.database import MIGRATION_SECONDS, open_engine
 from consumer_service.migrations import migrate as migrate_database
 from consumer_service.queues import by_family, queue_name
 from consumer_service.registry import TASKS
 from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
-from consumer_service.topology_cli import topology_cli
 from consumer_service.worker import Worker, open_tasks
 from shared.logs import configure_logs
 from shared.transport import Transport
@@ -40,9 +40,8 @@ def worker(
     concurrency: Annotated[int | None, typer.Option("--concurrency", "-c", help="Tasks at a time, per queue.")] = None,
 ) -> None:
     """Consume until SIGTERM, then finish what is running and leave."""
-    settings = load_settings(Settings, **({} if concurrency is None else {"concurrency": concurrency}))
-    configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
-    transport, families = open_broker(settings), _families(queue, settings)
+    settings, transport = open_broker(Settings, {} if concurrency is None else {"concurrency": concurrency})
+    families = _families(queue, settings)
     run(_work(settings, transport, families))
 
 

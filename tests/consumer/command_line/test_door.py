@@ -1,7 +1,7 @@
 import pytest
 import typer
 
-from consumer_service.command_line import open_broker, run
+from consumer_service.command_line.door import open_broker, run
 from consumer_service.settings import BrokerSettings
 from shared.errors import BrokerUnavailable
 
@@ -39,9 +39,29 @@ def test_a_bug_is_not_swallowed():
         run(raising(ArithmeticError("nobody foresaw this")))
 
 
-def test_a_broker_that_lives_in_one_process_is_refused(capsys):
+@pytest.fixture
+def environment(monkeypatch):
+    def environment(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"TIDINGS_{name}", value)
+
+    return environment
+
+
+def test_a_broker_that_lives_in_one_process_is_refused(capsys, environment):
+    environment(BROKER_URL="memory://")
+
     with pytest.raises(SystemExit) as ended:
-        open_broker(BrokerSettings(broker_url="memory://"))
+        open_broker(BrokerSettings)
 
     assert ended.value.code == 2
     assert "lives in one process" in capsys.readouterr().err
+
+
+def test_only_what_the_kind_of_settings_needs_must_be_there(environment):
+    environment(BROKER_URL="amqp://127.0.0.1/", DATABASE_URL="")
+
+    settings, transport = open_broker(BrokerSettings, {"management_url": "http://127.0.0.1:15672"})
+
+    assert (settings.broker_url, settings.management_url) == ("amqp://127.0.0.1/", "http://127.0.0.1:15672")
+    assert transport.capabilities.persistent

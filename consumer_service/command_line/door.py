@@ -1,31 +1,42 @@
-"""What every command does alike: open what its settings name, run, and end with a code that a script can tell apart."""
+"""How a command begins and ends: settings read once, one line for each mistake, and an exit code."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import typer
 
 from consumer_service.database import DATABASE_ERRORS
 from consumer_service.outcome import as_line
-from consumer_service.settings import BrokerSettings, refuse
+from consumer_service.settings import BrokerSettings, load_settings, refuse
 from shared.backends import open_transport
 from shared.errors import TidingsError
+from shared.logs import configure_logs
 from shared.transport import Transport
 
+B = TypeVar("B", bound=BrokerSettings)
 T = TypeVar("T")
 
 
-def open_broker(settings: BrokerSettings) -> Transport:
-    """Return the transport that the settings name. Exits with code 2 for one that lives in a single process."""
+def open_broker(
+    kind: type[B], given: Mapping[str, object] | None = None, *, quiet: bool = False
+) -> tuple[B, Transport]:
+    """Read settings of this kind, set up the log, and return both with a transport that is not connected yet.
+
+    What is `given` goes before the environment. `quiet` is for commands whose words go to a person: their log holds
+    warnings only, unless it was asked for in detail. Exits with code 2 for settings that are wrong.
+    """
+    settings = load_settings(kind, **(given or {}))
+    level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
+    configure_logs("consumer", level=level, shape=settings.log_format)
     transport = open_transport(settings.broker_url, name="tidings consumer", management_url=settings.management_url)
     if not transport.capabilities.shared_between_processes:
         refuse(["TIDINGS_BROKER_URL: memory:// lives in one process, so a worker of its own would never get a message"])
-    return transport
+    return settings, transport
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end and return the result.
+    """Run a command to its end and return its result.
 
     Exits with one line on stderr: with code 2 for a setting that turned out to be wrong, and with 1 when broker or
     database could not do their part.

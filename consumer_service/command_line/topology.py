@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from consumer_service.command_line import open_broker, run
+from consumer_service.command_line.door import open_broker, run
 from consumer_service.queues import topology_of
 from consumer_service.registry import TASKS
-from consumer_service.settings import BrokerSettings, load_settings
-from shared.logs import configure_logs
+from consumer_service.settings import BrokerSettings
 from shared.topology import Advice, Difference
 from shared.transport import Transport
 
@@ -24,7 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 def plan(*, as_json: AsJson = False) -> None:
     """Print every way in which the broker differs from what the code needs, and advice. Changes nothing."""
-    settings, transport = _open()
+    settings, transport = open_broker(BrokerSettings, quiet=True)
     differences, advice = run(_differences_and_advice(transport))
     if as_json:
         _print_json(settings, differences, advice)
@@ -42,7 +41,7 @@ def apply() -> None:
     Exits with code 1, and creates nothing, when something must be replaced first. What apply cannot mend is named in
     the end, and makes the code 1 as well.
     """
-    settings, transport = _open()
+    settings, transport = open_broker(BrokerSettings, quiet=True)
     mended, left = run(_apply(transport))
     for difference in mended:
         typer.echo(
@@ -55,7 +54,7 @@ def apply() -> None:
 
 def verify(*, as_json: AsJson = False) -> None:
     """Exit with code 1, naming each difference with both values, unless the broker is as the code needs it."""
-    settings, transport = _open()
+    settings, transport = open_broker(BrokerSettings, quiet=True)
     differences = run(_differences(transport))
     if not as_json:
         _conclude(settings, differences)
@@ -66,7 +65,7 @@ def verify(*, as_json: AsJson = False) -> None:
 
 def doctor() -> None:
     """Print what is no difference, but worth knowing: version, feature flags, guest, consumers, what nobody needs."""
-    _, transport = _open()
+    _, transport = open_broker(BrokerSettings, quiet=True)
     advice = run(_advice(transport))
     for each in advice:
         typer.echo(str(each))
@@ -80,12 +79,6 @@ def topology_cli() -> typer.Typer:
     for command in (plan, apply, verify, doctor):
         app.command()(command)
     return app
-
-
-def _open() -> tuple[BrokerSettings, Transport]:
-    settings = load_settings(BrokerSettings)
-    configure_logs("consumer", level=settings.log_level, shape=settings.log_format)
-    return settings, open_broker(settings)
 
 
 async def _differences(transport: Transport) -> Sequence[Difference]:

@@ -1,0 +1,1 @@
+"""What an operator types. `door` begins and ends every command; `topology` is the list of those on the broker."""
