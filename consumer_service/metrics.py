@@ -22,6 +22,9 @@ class ConsumerMetrics:
         self.dead_letters = Counter(
             "tidings_dead_lettered", "Deliveries dead-lettered, by why.", ["queue", "reason"], registry=registry
         )
+        self.retries = Counter(
+            "tidings_retries", "Attempts that failed and will be made again.", ["queue", "task"], registry=registry
+        )
         self.task_seconds = Histogram(
             "tidings_task_seconds", "How long tasks ran.", ["task"], buckets=SECONDS, registry=registry
         )
@@ -42,6 +45,18 @@ class ConsumerMetrics:
             registry=registry,
         )
         self.sessions = Counter("tidings_sessions_opened", "Sessions opened on a queue.", ["queue"], registry=registry)
+        self.sessions_failed = Counter(
+            "tidings_sessions_failed",
+            "Sessions that ended, or could not be opened, by the kind of error.",
+            ["queue", "kind"],
+            registry=registry,
+        )
+        self.stalled = Counter(
+            "tidings_sessions_stalled",
+            "Sessions thrown away because messages were waiting and none was delivered.",
+            ["queue"],
+            registry=registry,
+        )
         self.consuming = Gauge(
             "tidings_consuming", "1 while the broker delivers from this queue to us.", ["queue"], registry=registry
         )
@@ -54,3 +69,6 @@ class ConsumerMetrics:
         # Finding a child by its labels costs more than counting with it, and these are found once a delivery.
         self.delivery = cache(self.deliveries.labels)
         self.task = cache(self.task_seconds.labels)
+        self.loop_lag = Histogram(
+            "tidings_loop_lag_seconds", "How late the event loop is.", buckets=SECONDS, registry=registry
+        )

@@ -99,6 +99,7 @@ class Supervisor:
                 continue
             state = await subscription.inspect()
             if state.messages and self._is_silent():
+                self._metrics.stalled.labels(self.queue).inc()
                 raise SessionLost(f"{self.queue}: {state.messages} messages are waiting, and none is delivered")
 
     def _is_silent(self) -> bool:
@@ -120,6 +121,7 @@ class Supervisor:
         log.info("consumer.consuming", queue=self.queue, prefetch=self._prefetch)
 
     def _note_trouble(self, error: TidingsError) -> None:
+        self._metrics.sessions_failed.labels(self.queue, type(error).__name__).inc()
         if str(error) != self.trouble:
             log.warning("consumer.not_consuming", queue=self.queue, error=str(error), kind=type(error).__name__)
         self.trouble = str(error)

@@ -22,6 +22,7 @@ from consumer_service.execution import Execution
 from consumer_service.health import Check, health_app
 from consumer_service.inbox import Inbox
 from consumer_service.metrics import ConsumerMetrics
+from consumer_service.migrations import is_at_head
 from consumer_service.presence import present, worker_name
 from consumer_service.quarantine import Quarantine
 from consumer_service.queues import queue_name, topology_of
@@ -31,7 +32,8 @@ from consumer_service.retention import forget_for_ever
 from consumer_service.settings import Settings
 from consumer_service.supervisor import Supervisor
 from consumer_service.tokens import Tokens
-from shared.errors import BrokerUnavailable, SessionLost
+from shared.errors import BrokerUnavailable, SessionLost, TidingsError
+from shared.loop import watch_lag
 from shared.transport import Transport
 
 log: Any = structlog.get_logger()
@@ -72,10 +74,11 @@ class Worker:
         self._transport = transport
         self._engine = engine
         self._tasks = tasks
-        self._started = False
+        self._started = self._migrated = False
         self.registry = CollectorRegistry()
         self.name = worker_name()
         metrics, inbox, quarantine = ConsumerMetrics(self.registry), Inbox(engine, worker=self.name), Quarantine()
+        self._loop_lag = metrics.loop_lag
         self._consumers: list[Consumer] = []
         self._supervisors: list[Supervisor] = []
         for family in dict.fromkeys(task.queue for task in tasks):
@@ -109,6 +112,7 @@ class Worker:
             working = [group.create_task(consumer.run(), name=consumer.queue) for consumer in self._consumers]
             keep = timedelta(days=self._settings.inbox_retention_days)
             working.append(group.create_task(forget_for_ever(self._engine, keep=keep), name="forgetting"))
+            working.append(group.create_task(watch_lag(self._loop_lag.observe), name="watching the loop"))
             self._started = True
             async with asyncio.TaskGroup() as supervising:
                 for supervisor in self._supervisors:
@@ -141,7 +145,7 @@ class Worker:
         """Return the health app: ready means that the broker sees us consuming every queue."""
         checks: dict[str, Check] = {supervisor.queue: supervisor.check for supervisor in self._supervisors}
         return health_app(
-            checks={"database": self._check_database, **checks},
+            checks={"database": self._check_database, "migrations": self._check_migrations, **checks},
             started=lambda: self._started,
             registry=self.registry,
         )
@@ -150,6 +154,13 @@ class Worker:
         async with self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         return "answers"
+
+    async def _check_migrations(self) -> str:
+        """Once the database has the tables this code needs, it is not asked again."""
+        self._migrated = self._migrated or await is_at_head(self._engine)
+        if not self._migrated:
+            raise TidingsError("the database is behind; run `python -m consumer_service migrate`")
+        return "at head"
 
 
 async def _either(*events: asyncio.Event) -> None:

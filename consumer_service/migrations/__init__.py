@@ -41,7 +41,10 @@ async def _take_turn(connection: AsyncConnection) -> None:
 
 
 async def is_at_head(engine: AsyncEngine) -> bool:
-    """Whether the database has exactly the schema that this code was written for."""
+    """Whether the database stands at our newest revision, or at one newer than we know.
+
+    Newer, because while a release is rolled out its migrations come first and the old code must go on working.
+    """
     async with engine.connect() as connection:
         return await connection.run_sync(_is_at_head)
 
@@ -57,4 +60,6 @@ def configuration(connection: Connection | None = None) -> Config:
 
 def _is_at_head(connection: Connection) -> bool:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return set(context.get_current_heads()) == set(ScriptDirectory.from_config(configuration()).get_heads())
+    script, found = ScriptDirectory.from_config(configuration()), set(context.get_current_heads())
+    outdated = {entry.revision for entry in script.walk_revisions()} - set(script.get_heads())
+    return bool(found) and outdated.isdisjoint(found)

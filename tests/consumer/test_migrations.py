@@ -76,6 +76,14 @@ async def test_knows_whether_a_database_is_at_head(empty):
     assert (before, await is_at_head(empty)) == (False, True)
 
 
+async def test_a_database_that_a_newer_release_has_migrated_is_not_behind(empty):
+    await migrate(empty)
+    async with empty.begin() as connection:
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = 'newer'"))  # noqa: S608 - ours
+
+    assert await is_at_head(empty)
+
+
 async def test_two_migrations_at_once_wait_for_each_other(empty, another):
     assert (await is_at_head(empty), await is_at_head(another)) == (False, False)
 

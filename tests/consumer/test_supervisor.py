@@ -100,7 +100,9 @@ async def test_goes_on_trying_whatever_the_broker_says_and_consumes_in_the_end(t
     async with supervising(transport, no_database) as under_test:
         await eventually(lambda: under_test.is_consuming)
 
+    failed = {"queue": MAIL, "kind": type(error).__name__}
     assert transport.refusals == []
+    assert under_test.registry.get_sample_value("tidings_sessions_failed_total", failed) >= 5
 
 
 async def test_the_same_trouble_is_logged_once_and_another_one_again(transport, no_database):
@@ -160,6 +162,7 @@ async def test_a_session_that_has_gone_silent_while_messages_wait_is_replaced(no
         await eventually(lambda: under_test.is_consuming)
 
     assert transport.opened[0] == (MAIL, 5)
+    assert under_test.sample("tidings_sessions_stalled_total") >= 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from support.builders import a_message, a_queue, a_topology
 from support.databases import on_sqlite
 from support.inboxes import statuses
@@ -12,6 +12,7 @@ from support.tasks import AtMostOnceTask, HangingTask, RecordingTask
 from support.transports import WatchedTransport
 from support.waiting import eventually
 
+from consumer_service.migrations import VERSION_TABLE
 from consumer_service.models import WorkerRow
 from consumer_service.settings import Settings
 from consumer_service.worker import Worker, open_tasks
@@ -110,6 +111,26 @@ async def test_says_which_queue_it_does_not_consume_and_serves_the_others(engine
 
     assert (checks[MAIL]["status"], checks["consumer.notification"]["status"]) == ("ok", "failing")
     assert "does not exist" in checks["consumer.notification"]["detail"]
+
+
+@on_sqlite
+async def test_a_database_that_is_behind_makes_it_unready_and_one_that_was_seen_at_head_is_not_asked_again(
+    engine, transport
+):
+    async with working(engine, transport, RecordingTask()) as worker:
+        await eventually(lambda: is_ready(worker))
+        await go_back(engine)
+        seen = (await ask(worker, "/readyz")).json()["checks"]["migrations"]
+    fresh = (await ask(a_worker(engine, transport, RecordingTask()), "/readyz")).json()["checks"]["migrations"]
+
+    assert (seen["status"], fresh["status"]) == ("ok", "failing")
+    assert "python -m consumer_service migrate" in fresh["detail"]
+
+
+async def go_back(engine):
+    """Say that the database has no revision; its tables stay, for the worker that uses them."""
+    async with engine.begin() as connection:
+        await connection.execute(text(f"DELETE FROM {VERSION_TABLE}"))  # noqa: S608 - ours
 
 
 @on_sqlite
