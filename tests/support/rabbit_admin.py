@@ -37,6 +37,10 @@ class Admin:
     def delete_queue(self, name: str) -> None:
         self._ask("DELETE", f"queues/{self._vhost}/{name}")
 
+    def purge(self, queue: str) -> None:
+        """Throw away what is ready in a queue."""
+        self._ask("DELETE", f"queues/{self._vhost}/{queue}/contents")
+
     def delete_exchange(self, name: str) -> None:
         self._ask("DELETE", f"exchanges/{self._vhost}/{name}")
 
@@ -46,9 +50,6 @@ class Admin:
     def unbind(self, exchange: str, queue: str, key: str) -> None:
         """Remove a binding; the broker names it by its routing key."""
         self._ask("DELETE", f"bindings/{self._vhost}/e/{exchange}/q/{queue}/{quote(key, safe='')}")
-
-    def messages(self, queue: str) -> int:
-        return int(self._ask("GET", f"queues/{self._vhost}/{queue}").json().get("messages", 0))
 
     def import_definitions(self, definitions: Mapping[str, Any]) -> None:
         self._ask("POST", "definitions", definitions)
