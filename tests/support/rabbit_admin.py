@@ -27,9 +27,10 @@ class Admin:
         body = {"pattern": pattern, "definition": dict(definition), "apply-to": "queues"}
         self._ask("PUT", f"operator-policies/{self._vhost}/{name}", body)
 
-    def declare_queue(self, name: str, **arguments: Any) -> None:
+    def declare_queue(self, name: str, *, durable: bool = True, **arguments: Any) -> None:
+        """Declare a queue; `delivery_limit=5` is the argument `x-delivery-limit`."""
         named = {f"x-{key.replace('_', '-')}": value for key, value in arguments.items()}
-        self._ask("PUT", f"queues/{self._vhost}/{name}", {"durable": True, "arguments": named})
+        self._ask("PUT", f"queues/{self._vhost}/{name}", {"durable": durable, "arguments": named})
 
     def declare_exchange(self, name: str, kind: str) -> None:
         self._ask("PUT", f"exchanges/{self._vhost}/{name}", {"type": kind, "durable": True})

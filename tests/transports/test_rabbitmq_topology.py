@@ -243,3 +243,14 @@ async def test_by_amqp_advice_says_what_it_could_not_see(blind):
     *_, unseen = await blind.advise(TOPOLOGY)
 
     assert re.search(r"bindings, policies, .* were not seen", unseen.text)
+
+
+async def test_what_the_next_broker_refuses_is_named_where_the_broker_keeps_a_list(applied, admin, rabbitmq):
+    admin.declare_queue("somebodys.queue", durable=False, queue_type="classic")
+
+    said = [str(advice) for advice in await applied.advise(TOPOLOGY) if advice.thing.startswith("deprecated feature")]
+
+    keeps_a_list = not rabbitmq.version.startswith("3.")
+    assert (
+        any("transient_nonexcl_queues" in line and "RabbitMQ 4.3 refuses it" in line for line in said) is keeps_a_list
+    )

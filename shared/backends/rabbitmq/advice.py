@@ -64,7 +64,10 @@ def advice_on_version(version: str) -> Iterator[Advice]:
 
 
 def _on_flags(condition: Condition) -> Iterator[Advice]:
-    off = [name for name, state in (condition.flags or {}).items() if state != "enabled"]
+    if condition.flags is None:
+        yield Advice("feature flags", "are not shown to this user; look at `rabbitmqctl list_feature_flags`")
+        return
+    off = [name for name, state in condition.flags.items() if state != "enabled"]
     for flag in NEEDED_FLAGS:
         if flag in off:
             yield Advice(f"feature flag {flag}", "is not enabled, and without it dead letters can be lost")
