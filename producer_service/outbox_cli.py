@@ -45,14 +45,7 @@ def list_(
     json: AsJson = False,
 ) -> None:
     """List messages without their data: parked ones first, the oldest first; of published ones the latest first."""
-    selection = Selection(
-        status=status or Status.PARKED,
-        type=type,
-        reason=reason,
-        aggregate=aggregate,
-        since=_moment("--since", since),
-        until=_moment("--until", until),
-    )
+    selection = _chosen(Status.PARKED, since, until, type=type, reason=reason, aggregate=aggregate)
     statuses = (status,) if status else (Status.PARKED, Status.PENDING)
 
     async def listed(engine: AsyncEngine) -> Sequence[Entry]:
@@ -99,15 +92,7 @@ def release(
     """Let parked messages be published again, once the reason for which they were parked is gone."""
     settings = load_settings(DatabaseSettings)
     operator = _operator(by, why, settings)
-    chosen = Selection(
-        status=Status.PARKED,
-        event_id=event_id,
-        type=type,
-        reason=reason,
-        aggregate=aggregate,
-        since=_moment("--since", since),
-        until=_moment("--until", until),
-    )
+    chosen = _chosen(Status.PARKED, since, until, event_id=event_id, type=type, reason=reason, aggregate=aggregate)
     released = on_database(settings, lambda engine: Interventions(engine).release(chosen, operator))
     typer.echo(f"{released} released")
 
@@ -129,13 +114,7 @@ def republish(
     """
     settings = load_settings(DatabaseSettings)
     operator = _operator(by, why, settings)
-    chosen = Selection(
-        status=Status.PUBLISHED,
-        type=type,
-        aggregate=aggregate,
-        since=_moment("--since", since),
-        until=_moment("--until", until),
-    )
+    chosen = _chosen(Status.PUBLISHED, since, until, type=type, aggregate=aggregate)
     if _goes_on(settings, chosen, "publish again", dry_run=dry_run, yes=yes):
         done = on_database(settings, lambda engine: Interventions(engine).republish(chosen, operator))
         typer.echo(f"{done} to be published again")
@@ -177,6 +156,11 @@ def outbox_cli() -> typer.Typer:
     for command in (show, release, republish, purge, history):
         app.command()(command)
     return app
+
+
+def _chosen(status: Status, since: str | None, until: str | None, **narrowed: str | None) -> Selection:
+    """Return the rows that are meant. Exits with code 2 for a time that cannot be read."""
+    return Selection(status=status, since=_moment("--since", since), until=_moment("--until", until), **narrowed)
 
 
 def _goes_on(settings: DatabaseSettings, chosen: Selection, verb: str, *, dry_run: bool, yes: bool) -> bool:

@@ -1,12 +1,8 @@
-"""Planned, advised on and applied, on a real broker: with its management API, and by AMQP alone."""
-
-import re
+"""Planned, advised on and held, on a real broker: with its management API, and by AMQP alone."""
 
 import pytest
-from support.builders import a_queue, a_topology
-from support.rabbit_admin import administering
+from support.builders import a_topology
 
-from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.declarations import exchanges, queues
 from shared.errors import TopologyError
 from shared.topology import Remedy
@@ -21,33 +17,9 @@ RUNG = SAFE | {"delivery_limit": 1_000_000, "dead_letter_exchange": "retry.retur
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def admin(rabbitmq):
-    with administering(rabbitmq, rabbitmq.new_vhost()) as admin:
-        yield admin
-
-
-@pytest.fixture
-def seeing(rabbitmq, admin):
-    """A transport that may ask the management API."""
-    return RabbitTransport(admin.url, name="test", management_url=rabbitmq.management_url)
-
-
-@pytest.fixture
-def blind(admin):
-    """A transport that sees what AMQP shows."""
-    return RabbitTransport(admin.url, name="test")
-
-
 @pytest.fixture(params=["seeing", "blind"])
 def either(request):
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-async def applied(seeing):
-    await seeing.apply(TOPOLOGY)
-    return seeing
 
 
 def lines(differences):
@@ -76,7 +48,7 @@ async def test_on_an_empty_broker_everything_is_missing_and_apply_creates_it_onc
 
 
 @pytest.mark.parametrize("name", [MAIL, f"{MAIL}.dead", "retry.30s"])
-async def test_a_queue_that_was_deleted_is_found_and_comes_back_with_its_bindings(applied, either, admin, name):
+async def test_a_queue_that_was_deleted_is_found_and_comes_back_with_its_bindings(held, either, admin, name):
     admin.delete_queue(name)
 
     assert lines(await either.plan(TOPOLOGY)) == [
@@ -84,11 +56,11 @@ async def test_a_queue_that_was_deleted_is_found_and_comes_back_with_its_binding
     ]
     await either.apply(TOPOLOGY)
 
-    assert await applied.plan(TOPOLOGY) == []
+    assert await held.plan(TOPOLOGY) == []
 
 
 @pytest.mark.parametrize("name", ["domain.events", "dead", "retry.return", "retry.5s"])
-async def test_an_exchange_that_was_deleted_is_found_and_comes_back_with_its_bindings(applied, either, admin, name):
+async def test_an_exchange_that_was_deleted_is_found_and_comes_back_with_its_bindings(held, either, admin, name):
     admin.delete_exchange(name)
 
     assert f"exchange {name}: existence should be present, is missing; apply creates it" in lines(
@@ -96,26 +68,26 @@ async def test_an_exchange_that_was_deleted_is_found_and_comes_back_with_its_bin
     )
     await either.apply(TOPOLOGY)
 
-    assert await applied.plan(TOPOLOGY) == []
+    assert await held.plan(TOPOLOGY) == []
 
 
-async def test_a_binding_that_was_removed_is_found_and_comes_back(applied, admin):
+async def test_a_binding_that_was_removed_is_found_and_comes_back(held, admin):
     admin.unbind("domain.events", MAIL, "user.created")
 
-    created = await applied.apply(TOPOLOGY)
+    created = await held.apply(TOPOLOGY)
 
     (mended,) = lines(created)
     assert mended.startswith("queue consumer.mail: binding to domain.events by 'user.created' should be present, is ")
-    assert await applied.plan(TOPOLOGY) == []
+    assert await held.plan(TOPOLOGY) == []
 
 
-async def test_by_amqp_a_binding_cannot_be_seen_but_apply_makes_sure_of_it(applied, blind, admin):
+async def test_by_amqp_a_binding_cannot_be_seen_but_apply_makes_sure_of_it(held, blind, admin):
     admin.unbind("domain.events", MAIL, "user.created")
 
     assert await blind.plan(TOPOLOGY) == []
     await blind.apply(TOPOLOGY)
 
-    assert await applied.plan(TOPOLOGY) == []
+    assert await held.plan(TOPOLOGY) == []
 
 
 async def test_a_queue_made_otherwise_is_named_with_both_values_and_nothing_is_created(either, admin):
@@ -188,69 +160,27 @@ async def test_a_missing_limit_is_made_up_for_by_a_policy_and_apply_leaves_that_
 
 
 @pytest.mark.parametrize("operator", [False, True])
-async def test_a_policy_that_drops_messages_is_an_operators_to_change(applied, admin, operator):
+async def test_a_policy_that_drops_messages_is_an_operators_to_change(held, admin, operator):
     lay = admin.set_operator_policy if operator else admin.set_policy
     lay("careless", r"^consumer\.mail$", {"overflow": "drop-head", "max-length": 5} if not operator else {"expires": 9})
 
-    (found,) = await applied.plan(TOPOLOGY)
+    (found,) = await held.plan(TOPOLOGY)
 
     assert found.remedy is Remedy.OPERATOR
     assert found.found == ("9 by policy careless" if operator else "drop-head by policy careless")
-    assert await applied.apply(TOPOLOGY) == []
+    assert await held.apply(TOPOLOGY) == []
 
 
-async def test_a_policy_that_ends_messages_early_is_found(applied, admin):
+async def test_a_policy_that_ends_messages_early_is_found(held, admin):
     admin.set_policy("short", "^retry", {"message-ttl": 2000})
 
-    differences = await applied.plan(TOPOLOGY)
+    differences = await held.plan(TOPOLOGY)
 
     assert {each.aspect for each in differences} == {"message-ttl"}
     assert "queue retry.1s" not in {each.thing for each in differences}
 
 
-async def test_a_policy_that_swallows_the_unroutable_is_found(applied, admin):
+async def test_a_policy_that_swallows_the_unroutable_is_found(held, admin):
     admin.set_policy("attic", "^domain", {"alternate-exchange": "attic"}, applies_to="exchanges")
 
-    assert {each.thing for each in await applied.plan(TOPOLOGY)} == {"exchange domain.events", "exchange domain.tasks"}
-
-
-async def test_what_an_operator_may_tune_is_no_difference_but_worth_a_word(applied, admin):
-    admin.set_policy("short", r"^consumer\.mail$", {"max-length": 1})
-
-    assert await applied.plan(TOPOLOGY) == []
-    assert any("max-length to 1" in advice.text for advice in await applied.advise(TOPOLOGY))
-
-
-async def test_what_nobody_asked_for_is_advice_and_stays(applied, admin):
-    await applied.apply(a_topology(a_queue("consumer.indexing")))
-    admin.bind("domain.events", MAIL, "user.#")
-
-    said = {str(advice).partition(",")[0] for advice in await applied.advise(TOPOLOGY)}
-
-    assert "queue consumer.mail: is bound to domain.events by 'user.#' too" in said
-    assert "queue consumer.indexing: is made like ours" in said
-    assert await applied.apply(TOPOLOGY) == []
-
-
-async def test_advice_knows_the_broker(seeing, rabbitmq):
-    said = [str(advice) for advice in await seeing.advise(TOPOLOGY)]
-
-    assert any(line.startswith("user guest: can log in") for line in said)
-    assert any(line.startswith(f"RabbitMQ {rabbitmq.version}") for line in said) == rabbitmq.version.startswith("3.")
-
-
-async def test_by_amqp_advice_says_what_it_could_not_see(blind):
-    *_, unseen = await blind.advise(TOPOLOGY)
-
-    assert re.search(r"bindings, policies, .* were not seen", unseen.text)
-
-
-async def test_what_the_next_broker_refuses_is_named_where_the_broker_keeps_a_list(applied, admin, rabbitmq):
-    admin.declare_queue("somebodys.queue", durable=False, queue_type="classic")
-
-    said = [str(advice) for advice in await applied.advise(TOPOLOGY) if advice.thing.startswith("deprecated feature")]
-
-    keeps_a_list = not rabbitmq.version.startswith("3.")
-    assert (
-        any("transient_nonexcl_queues" in line and "RabbitMQ 4.3 refuses it" in line for line in said) is keeps_a_list
-    )
+    assert {each.thing for each in await held.plan(TOPOLOGY)} == {"exchange domain.events", "exchange domain.tasks"}
