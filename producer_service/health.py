@@ -22,6 +22,9 @@ CHECK_SECONDS = 2.0
 BACKLOG_SECONDS = 5.0
 """The outbox is counted at most this often, however many scrape."""
 
+COUNT_SECONDS = 5.0
+"""For the count. Below the 10 s that Prometheus waits, and above what a few million pending rows take."""
+
 Check = Callable[[], Awaitable[str]]
 """Returns a detail worth reading, or raises Unhealthy or a database error."""
 
@@ -147,7 +150,7 @@ class _Backlog:
             if monotonic() - self._counted_at < BACKLOG_SECONDS:
                 return
             try:
-                async with asyncio.timeout(CHECK_SECONDS):
+                async with asyncio.timeout(COUNT_SECONDS):
                     self._metrics.show_backlog(await self._outbox.backlog())
             except DATABASE_ERRORS:
                 self._metrics.show_backlog(None)

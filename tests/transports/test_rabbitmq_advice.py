@@ -29,7 +29,9 @@ async def test_what_nobody_asked_for_is_advice_and_stays(held, admin):
     assert await held.apply(TOPOLOGY) == []
 
 
-async def test_advice_knows_the_broker(seeing, rabbitmq):
+async def test_advice_knows_the_broker(seeing, rabbitmq, admin):
+    admin.needs_a_broker_of_ours()
+
     said = [str(advice) for advice in await seeing.advise(TOPOLOGY)]
 
     assert any(line.startswith("user guest: can log in") for line in said)

@@ -131,7 +131,8 @@ def test_programs_are_told_in_json(ended, admin, seeing):
 
 
 @pytest.mark.broker
-def test_the_doctor_says_what_is_worth_knowing(ended, seeing):
+def test_the_doctor_says_what_is_worth_knowing(ended, admin, seeing):
+    admin.needs_a_broker_of_ours()
     ended("apply", **seeing)
 
     code, said = ended("doctor", **seeing)
