@@ -1,8 +1,10 @@
 """`python -m consumer_service worker | migrate | topology | tasks`."""
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated
@@ -14,6 +16,7 @@ from consumer_service.command_line.door import open_broker, run
 from consumer_service.command_line.topology import topology_cli
 from consumer_service.database import MIGRATION_SECONDS, open_engine
 from consumer_service.migrations import migrate as migrate_database
+from consumer_service.processes import Processes
 from consumer_service.queues import by_family, queue_name
 from consumer_service.registry import TASKS
 from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
@@ -31,6 +34,11 @@ cli.add_typer(topology_cli(), name="topology")
 
 FAMILIES = tuple(by_family(TASKS))
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+LEAVE_MARGIN_SECONDS = 10.0
+"""What a worker may take to close its sessions, after it has drained."""
+
 Queues = Annotated[list[str] | None, typer.Option("--queue", "-q", help=f"Family to serve: {', '.join(FAMILIES)}.")]
 
 
@@ -38,11 +46,15 @@ Queues = Annotated[list[str] | None, typer.Option("--queue", "-q", help=f"Family
 def worker(
     queue: Queues = None,
     concurrency: Annotated[int | None, typer.Option("--concurrency", "-c", help="Tasks at a time, per queue.")] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Workers side by side, one health port each.")] = 1,
 ) -> None:
-    """Consume until SIGTERM, then finish what is running and leave."""
+    """Consume until SIGTERM, then finish what is running and leave; a second SIGTERM ends it at once."""
     settings, transport = open_broker(Settings, {} if concurrency is None else {"concurrency": concurrency})
     families = _families(queue, settings)
-    run(_work(settings, transport, families))
+    if processes == 1:
+        run(_work(settings, transport, families))
+    else:
+        raise typer.Exit(run(_work_side_by_side(settings, families, processes)))
 
 
 @cli.command()
@@ -72,10 +84,31 @@ def _families(wanted: list[str] | None, settings: Settings) -> tuple[str, ...]:
     return families
 
 
+async def _work_side_by_side(settings: Settings, families: tuple[str, ...], count: int) -> int:
+    command = [sys.executable, "-m", "consumer_service", "worker", "-c", str(settings.concurrency)]
+    command += [part for family in families for part in ("-q", family)]
+    ports = [settings.http_port + number if settings.http_port else 0 for number in range(count)]
+    environments = [{**os.environ, "TIDINGS_HTTP_PORT": str(port)} for port in ports]
+    processes = Processes(command, environments, leave_seconds=settings.drain_seconds + LEAVE_MARGIN_SECONDS)
+    return await processes.run(_stop_when_told())
+
+
+def _stop_when_told() -> asyncio.Event:
+    """Return an event that the first SIGTERM or SIGINT sets; the next one ends the process, and nothing is lost."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def told() -> None:
+        stop.set()
+        for name in STOP_SIGNALS:
+            loop.remove_signal_handler(name)
+
+    for name in STOP_SIGNALS:
+        loop.add_signal_handler(name, told)
+    return stop
+
+
 async def _work(settings: Settings, transport: Transport, families: tuple[str, ...]) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    stop = _stop_when_told()
     engine = open_engine(settings.database_url, pool_size=settings.connections_for(families))
     try:
         async with open_tasks(settings, families) as tasks:

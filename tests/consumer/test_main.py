@@ -1,6 +1,7 @@
 """The commands, as an operator gives them: what they print, and how they end."""
 
 import socket
+from dataclasses import replace
 
 import pytest
 from support.processes import Services, open_services
@@ -106,3 +107,21 @@ async def test_a_worker_whose_broker_and_database_are_away_lives_and_stops_when_
 
     assert (ready, await service.stop()) == (False, 0)
     assert "canary" not in service.said
+
+
+async def test_several_processes_answer_on_neighbouring_ports_and_leave_together(services):
+    command = ["worker", "-q", "notification", "--processes", "2"]
+    service = services.start("consumer_service", *command, env=AWAY | NOTIFICATION)
+    neighbour = replace(service, port=service.port + 1)
+
+    await eventually(lambda: service.answers("/livez"), within=30)
+    await eventually(lambda: neighbour.answers("/livez"), within=30)
+
+    assert await service.stop() == 0
+    assert not await is_still_there(neighbour)
+
+
+async def is_still_there(service) -> bool:
+    """Whether somebody still listens on a port whose process has ended."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", service.port)) == 0

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from benchmarks.contenders.contract import Errand, mark, read_errand
 from benchmarks.contenders.ours_tasks import TASKS, NothingTask
+from uvicorn.loops.auto import auto_loop_factory
 
 from consumer_service.database import open_engine
 from consumer_service.settings import Settings
@@ -97,4 +98,5 @@ async def _mark_the_end(worker: Worker, errand: Errand, task: NothingTask) -> No
 
 
 if __name__ == "__main__":
-    asyncio.run(main(read_errand()))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(main(read_errand()))
