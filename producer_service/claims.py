@@ -96,9 +96,11 @@ class Claims:
     """Opens claims on one outbox."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        """Use one connection of this engine's pool while a claim is open."""
+        """Use one connection of this engine's pool for each claim that is open."""
         self._engine = engine
         self._search = _search()
+        self.side_by_side = 2 if engine.dialect.name == "postgresql" else 1
+        """How many claims one relay may have open: one that is published, and one that is made ready meanwhile."""
 
     @asynccontextmanager
     async def open(self, most: int, *, after: int = 0) -> AsyncIterator[Claim]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -40,6 +40,20 @@ class Pace:
     """Between tries at a broker or a database that is away."""
     purge_seconds: float = 60.0
     """Between purges."""
+
+
+class _Drained(NamedTuple):
+    """How far one or more claims reached, and what they met."""
+
+    last: int
+    full: bool
+    found: bool
+    unavailable: str | None
+
+    def followed_by(self, other: "_Drained") -> "_Drained":
+        """Return what this and the claim behind it met together."""
+        reached = other if other.last else self
+        return _Drained(reached.last, other.full, self.found or other.found, self.unavailable or other.unavailable)
 
 
 class Relay:
@@ -113,14 +127,34 @@ class Relay:
         return self._pace.poll.ceiling(self._idle_turns) if self._idle_turns else 0.0
 
     async def _drain(self) -> tuple[bool, str | None]:
-        """Claim, publish, mark. Return whether there may be more to do, and why there was no broker, if so."""
-        async with self._claims.open(self._pace.batch_size, after=self._sweep.after) as claim:
-            outcome = await publish_in_waves(self._publisher, claim.rows)
-            await claim.mark([tried.verdict for tried in outcome.tried])
-        self._report(outcome.tried)
-        found = bool(outcome.tried)
-        busy = self._sweep.goes_on(last=claim.last, full=claim.full, found=found, clock=monotonic())
-        return busy, outcome.unavailable
+        """Claim, publish, mark. Return whether there may be more to do, and why there was no broker, if so.
+
+        While something is wrong, one claim at a time: a second one would wait for the same broker, holding its rows.
+        """
+        side_by_side = 1 if self._trouble.reason else self._claims.side_by_side
+        drained = await self._drain_beyond(self._sweep.after, side_by_side=side_by_side)
+        busy = self._sweep.goes_on(last=drained.last, full=drained.full, found=drained.found, clock=monotonic())
+        return busy, drained.unavailable
+
+    async def _drain_beyond(self, after: int, *, side_by_side: int) -> _Drained:
+        """Work through one claim and, while the broker takes its time, through the one behind it, if there is one."""
+        behind: asyncio.Task[_Drained] | None = None
+        try:
+            async with self._claims.open(self._pace.batch_size, after=after) as claim:
+                if claim.full and side_by_side > 1:
+                    behind = asyncio.create_task(self._drain_beyond(claim.last, side_by_side=side_by_side - 1))
+                outcome = await publish_in_waves(self._publisher, claim.rows)
+                await claim.mark([tried.verdict for tried in outcome.tried])
+            self._report(outcome.tried)
+        except asyncio.CancelledError:
+            if behind is not None:
+                behind.cancel()
+            raise
+        finally:
+            # Whatever became of this claim, the other ends by itself, and is not left alone with its error.
+            beyond = None if behind is None else await behind
+        mine = _Drained(claim.last, claim.full, bool(outcome.tried), outcome.unavailable)
+        return mine if beyond is None else mine.followed_by(beyond)
 
     def _report(self, tried: Sequence[Tried]) -> None:
         for fate, count in Counter(receipt.fate for _, receipt, _ in tried).items():

@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import update
 from structlog.testing import capture_logs
 from support.builders import a_queue, a_topology
-from support.databases import on_sqlite
+from support.databases import on_postgres, on_sqlite
 from support.operators import ADA
+from support.publishers import GatedPublisher, RecordingPublisher
 from support.waiting import eventually
 
 from producer_service.backoff import Backoff
@@ -43,6 +44,32 @@ async def test_a_backlog_is_drained_without_resting(make_relay, running, recorde
 
     assert publisher.ids == ids
     assert [len(batch) for batch in publisher.batches] == [10] * 9 + [5]
+
+
+@on_postgres
+async def test_while_one_claim_is_published_the_next_one_is_made_ready(make_relay, running, recorded, all_published):
+    publisher = GatedPublisher()
+    ids = await recorded(*(uuid4() for _ in range(25)))
+
+    async with running(make_relay({"batch_size": 10}, publisher=publisher)):
+        await eventually(lambda: publisher.ids == ids[:20])
+        publisher.gate.set()
+        await eventually(all_published)
+
+    assert publisher.ids == ids
+
+
+@on_postgres
+async def test_one_aggregate_keeps_its_order_across_claims_that_are_open_together(
+    make_relay, running, recorded, all_published
+):
+    publisher = RecordingPublisher()
+    ids = await recorded(*([ANN] * 25))
+
+    async with running(make_relay({"batch_size": 10}, publisher=publisher)):
+        await eventually(all_published)
+
+    assert publisher.ids == ids
 
 
 @on_sqlite
