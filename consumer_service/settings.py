@@ -16,6 +16,9 @@ PREFIX = "TIDINGS_"
 ACK_MARGIN_SECONDS = 60
 """RabbitMQ looks for overdue acks once a minute."""
 
+PREFETCH = 250
+"""Deliveries to hold where nothing else is said: so many that those which share a commit hardly notice its price."""
+
 NEEDED_BY = {
     "mail": ("mail_url", "mail_from", "link_secret", "link_base_url"),
     "notification": ("webhook_url", "webhook_secret"),
@@ -117,7 +120,7 @@ class Settings(DatabaseSettings, BrokerSettings):
         """
         task_seconds = longest_task.total_seconds()
         rounds = int((self.ack_timeout_seconds - ACK_MARGIN_SECONDS) // task_seconds)
-        wished = self.prefetch or max(4 * self.concurrency, 100)
+        wished = self.prefetch or max(4 * self.concurrency, PREFETCH)
         if self.prefetch is None:
             wished = max(min(wished, rounds * self.concurrency), self.concurrency)
         if ceil(wished / self.concurrency) > rounds:

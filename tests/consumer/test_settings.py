@@ -155,8 +155,8 @@ def test_a_family_without_needs_misses_nothing():
 @pytest.mark.parametrize(
     ("changes", "task_seconds", "expected"),
     [
-        ({}, 30, 100),
-        ({"concurrency": 50}, 30, 200),
+        ({}, 30, 250),
+        ({"concurrency": 100}, 30, 400),
         ({}, 600, 16),
         ({}, 1740, 8),
         ({"prefetch": 40}, 30, 40),
