@@ -12,8 +12,13 @@ from support.faults import (
     apply_topology,
     suffering,
 )
+from support.operators import ADA
 from support.pair import BOOKKEEPING, MAIL
 from support.waiting import eventually
+
+from producer_service.interventions import Interventions
+from producer_service.models import Status
+from producer_service.selection import Selection
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
 
@@ -52,7 +57,7 @@ async def test_what_was_purged_is_published_again_from_the_outbox_and_what_was_d
         f"{queue}: {event} is lost" for queue in (MAIL, BOOKKEEPING) for event in lost
     }
 
-    await pair.change_rows("published", status="pending", published_at=None)
+    await Interventions(pair.outbox).republish(Selection(status=Status.PUBLISHED), ADA)
 
     await pair.balances()
 

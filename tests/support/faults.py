@@ -10,8 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from support.composition import rights_of
+from support.operators import ADA
 from support.pair import BOOKKEEPING, MAIL, TOPOLOGY, Scene
 
+from producer_service.interventions import Interventions
+from producer_service.models import Status
+from producer_service.selection import Selection
 from shared.backends import open_transport
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -157,7 +161,7 @@ async def _unbind(scene: Scene) -> None:
 async def apply_topology(scene: Scene) -> None:
     """Do what an operator does who has read what is missing: apply the topology, and release what was parked."""
     await open_transport(scene.admin.url, name="topology").apply(TOPOLOGY)
-    await scene.change_rows("parked", status="pending", parked_reason=None, available_at=None)
+    await Interventions(scene.outbox).release(Selection(status=Status.PARKED), ADA)
 
 
 KILLED = Fault("broker killed", _kill, _start, takes_broker=True)

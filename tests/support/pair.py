@@ -5,11 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from support.administrator import Administrator
 from support.bookkeeping import LATE, NEVER, PROMPT, Bookkeeping
@@ -90,11 +89,6 @@ class Scene:
     async def all_rows(self, status: str) -> bool:
         """Whether every outbox row has this status."""
         return {row.status for row in (await self.rows()).values()} == {status}
-
-    async def change_rows(self, those: str, /, **changes: Any) -> None:
-        """Change every outbox row of this status, as an operator's release or republication does."""
-        async with self.outbox.begin() as connection:
-            await connection.execute(update(OutboxRow).where(OutboxRow.status == those).values(**changes))
 
     async def is_claimed(self, event: str) -> bool:
         """Whether a relay holds this row."""
