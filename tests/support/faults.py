@@ -5,8 +5,8 @@ the others need the broker to be done and undone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from support.composition import rights_of
@@ -153,14 +153,29 @@ def _delete_exchange(name: str) -> Act:
     return act
 
 
+@contextmanager
+def _publishers_away(scene: Scene) -> Iterator[None]:
+    scene.publishing.refusing = True
+    scene.publishing.reset()
+    try:
+        yield
+    finally:
+        scene.publishing.refusing = False
+
+
 async def _unbind(scene: Scene) -> None:
-    for queue in (MAIL, BOOKKEEPING):
-        await scene.admin.unbind("domain.events", queue, "user.created")
+    with _publishers_away(scene):
+        for queue in (MAIL, BOOKKEEPING):
+            await scene.admin.unbind("domain.events", queue, "user.created")
 
 
 async def apply_topology(scene: Scene) -> None:
-    """Do what an operator does who has read what is missing: apply the topology, and release what was parked."""
-    await open_transport(scene.admin.url, name="topology").apply(TOPOLOGY)
+    """Do what an operator does who has read what is missing: apply the topology, and release what was parked.
+
+    Publishers are kept away meanwhile. What they publish between two bindings reaches the first queue alone.
+    """
+    with _publishers_away(scene):
+        await open_transport(scene.admin.url, name="topology").apply(TOPOLOGY)
     await Interventions(scene.outbox).release(Selection(status=Status.PARKED), ADA)
 
 
