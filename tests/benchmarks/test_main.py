@@ -27,7 +27,7 @@ class Named:
 @pytest.fixture
 def run(rabbitmq, postgres, tmp_path) -> Run:
     servers = Servers(rabbitmq, postgres, listener(rabbitmq.url(), BROKER_PROCESS))
-    return Run(TINY, servers, tmp_path, ["Measured for a test."], only=("ours",))
+    return Run(TINY, servers, tmp_path, ["Measured for a test."])
 
 
 @pytest.mark.broker
@@ -36,7 +36,7 @@ def run(rabbitmq, postgres, tmp_path) -> Run:
     ("study", "contender"),
     [
         ("relay", "ours, outbox"),
-        ("consume", "ours, inbox and a row"),
+        ("consume", "ours, inbox and a row, batch task"),
         ("latency", "ours, from commit to task"),
         ("http", "ours, outbox"),
         ("inbox", "ours, beside 100 old rows"),
@@ -44,6 +44,8 @@ def run(rabbitmq, postgres, tmp_path) -> Run:
     ],
 )
 async def test_a_study_finds_numbers_for_ours_and_its_books_balance(run, study, contender):
+    run.only = (contender,)
+
     await studied(run, [study])
 
     assert run.failures == []
@@ -55,8 +57,6 @@ async def test_a_study_finds_numbers_for_ours_and_its_books_balance(run, study, 
 @pytest.mark.broker
 @pytest.mark.slow
 async def test_backlogs_and_crews_are_measured_too(run):
-    run.only = ()
-
     await studied(run, ["backlog"])
     run.only = ("1 worker",)
     await studied(run, ["scale-out"])
@@ -73,7 +73,6 @@ async def test_what_fails_is_remembered_and_the_others_are_measured_all_the_same
             raise BooksDoNotBalance("left in the queue: 1, and not 0")
         return {"per_second": 9.0}
 
-    run.only = ()
     await run.rounds("consume", [Named("lossy"), Named("careful")], measurement)
 
     assert run.failures == ["consume, lossy: left in the queue: 1, and not 0"]

@@ -1,22 +1,22 @@
 """The tasks that our worker is measured with. They do what a peer's handler does, and nothing for the clock's sake."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import Any, ClassVar
 
 from benchmarks.contenders.tables import EFFECTS
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from consumer_service.task import Context, Guarantee, Task
+from consumer_service.task import BatchTask, Context, Guarantee, Task
 from shared.events import UserCreated
 
 WAIT_SECONDS = 0.02
 
 
-class NothingTask(Task[UserCreated]):
-    """Does nothing, under the default guarantee: a start is committed before it and an end after it."""
+class BenchTask(Task[UserCreated]):
+    """What all of them have in common. `numbers` go with the last mark of the process."""
 
     queue: ClassVar[str] = "bench"
     timeout: ClassVar[timedelta] = timedelta(seconds=5)
@@ -25,21 +25,36 @@ class NothingTask(Task[UserCreated]):
         """Have nothing to say yet."""
         self.numbers: dict[str, Any] = {}
 
+
+class NothingTask(BenchTask):
+    """Does nothing, under the default guarantee: a start is committed before it and an end after it."""
+
     async def run(self, message: UserCreated, context: Context) -> None:
         """Return at once."""
 
 
-class RowTask(NothingTask):
+class RowTask(BenchTask):
     """Writes one row in the inbox's transaction."""
 
     guarantee: ClassVar[Guarantee] = Guarantee.TRANSACTIONAL
 
     async def run(self, message: UserCreated, context: Context) -> None:
         """Write the row."""
-        await write_row(context.session, context.envelope.id, message)
+        await context.session.execute(insert(EFFECTS), row_for(message, context))
 
 
-class ClockingTask(NothingTask):
+class RowsTask(BenchTask, BatchTask[UserCreated]):
+    """Writes the rows of many messages by one statement, in the transaction that they share with the inbox."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.TRANSACTIONAL
+
+    async def run_batch(self, messages: Sequence[UserCreated], contexts: Sequence[Context]) -> None:
+        """Write the rows."""
+        rows = [row_for(message, context) for message, context in zip(messages, contexts, strict=True)]
+        await contexts[0].session.execute(insert(EFFECTS), rows)
+
+
+class ClockingTask(BenchTask):
     """Notes when each message reached it."""
 
     def __init__(self) -> None:
@@ -53,7 +68,7 @@ class ClockingTask(NothingTask):
         self._clocks[context.envelope.id] = monotonic()
 
 
-class WaitingTask(NothingTask):
+class WaitingTask(BenchTask):
     """Waits, as for a mail server."""
 
     async def run(self, _message: UserCreated, _context: Context) -> None:
@@ -61,14 +76,15 @@ class WaitingTask(NothingTask):
         await asyncio.sleep(WAIT_SECONDS)
 
 
-async def write_row(session: AsyncSession, message_id: str, message: UserCreated) -> None:
-    """Write what a transactional task writes."""
-    await session.execute(insert(EFFECTS).values(message_id=message_id, user_id=message.user_id))
+def row_for(message: UserCreated, context: Context) -> dict[str, Any]:
+    """Return what a transactional task writes for one message."""
+    return {"message_id": context.envelope.id, "user_id": message.user_id}
 
 
-TASKS: dict[str, type[NothingTask]] = {
+TASKS: dict[str, type[BenchTask]] = {
     "nothing": NothingTask,
     "row": RowTask,
+    "rows": RowsTask,
     "clocking": ClockingTask,
     "waiting": WaitingTask,
 }

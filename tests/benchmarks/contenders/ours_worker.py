@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from benchmarks.contenders.contract import Errand, mark, read_errand
-from benchmarks.contenders.ours_tasks import TASKS, NothingTask
+from benchmarks.contenders.ours_tasks import TASKS, BenchTask
 from uvicorn.loops.auto import auto_loop_factory
 
 from consumer_service.database import open_engine
@@ -88,7 +88,7 @@ def _knobs(errand: Errand) -> dict[str, Any]:
     return {name: int(value) for name, value in errand.options.items() if name in {"concurrency", "prefetch"}}
 
 
-async def _mark_the_end(worker: Worker, errand: Errand, task: NothingTask) -> None:
+async def _mark_the_end(worker: Worker, errand: Errand, task: BenchTask) -> None:
     labels = {"queue": errand.queue, "type": "user.created", "outcome": "acked"}
     while True:
         await asyncio.sleep(LOOK_SECONDS)
