@@ -2,13 +2,14 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measuring import ROOT
-from benchmarks.pages import NoResults, kept, publish, render
+from benchmarks.pages import RAW, NoResults, kept, publish, render
 from benchmarks.run import FULL, QUICK, Run, Scale
 from benchmarks.servers import NoServer, open_servers
 from benchmarks.studies import backlog, consume, inbox, latency, memory, posts, relay, scale_out
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
             publish(DOCS, results, lines)
     except (NoServer, NoResults) as trouble:
         failures = [str(trouble)]
+    except KeyboardInterrupt:
+        failures = [f"interrupted; what was measured until then is in {folder / RAW}"]
     for failure in failures:
         print(f"bench: {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -89,4 +92,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    # An orchestrator's way to end us is the same as a person's, which asyncio turns into an orderly end.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main(sys.argv[1:]))

@@ -158,10 +158,16 @@ class Child:
             self.process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                await self.process.communicate()
+                await self._left()
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
+
+    async def _left(self) -> None:
+        """Wait for its end. Its input stays open until then, or it would take us for dead and end at once."""
+        if self.process.stdout is not None:
+            await self.process.stdout.read()
+        await self.process.wait()
 
 
 async def start(arguments: tuple[str, ...], environment: Mapping[str, str], *, name: str, folder: Path) -> Child:
@@ -172,7 +178,7 @@ async def start(arguments: tuple[str, ...], environment: Mapping[str, str], *, n
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *arguments,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": sources, **environment},
-            cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=words,
+            cwd=folder, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=words,
             limit=256 * MEGABYTE,
         )  # fmt: skip
     return Child(name, process, log)

@@ -131,3 +131,44 @@ async def test_a_contender_that_leaves_before_it_was_asked_to_has_failed(here):
         _ = child.seen
 
     await child.leave()
+
+
+async def test_a_contender_ends_with_whoever_started_it(here):
+    script = a_script(
+        here,
+        """if True:
+        import time
+        from benchmarks.contenders.contract import mark, read_errand
+        read_errand()
+        mark("ready")
+        time.sleep(60)
+    """,
+    )
+    child = await start(script, as_environment(Errand("", "", 1)), name="script", folder=here)
+    await child.mark("ready")
+
+    assert child.process.stdin is not None
+    child.process.stdin.close()  # As the system does when the process that holds the other end is killed.
+
+    async with asyncio.timeout(10):
+        assert await child.process.wait() == 1
+
+
+async def test_a_contender_that_is_asked_to_leave_may_finish_what_it_does(here):
+    script = a_script(
+        here,
+        """if True:
+        import signal, sys, time
+        from benchmarks.contenders.contract import mark, read_errand
+        signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), sys.exit(7)))
+        read_errand()
+        mark("ready")
+        time.sleep(60)
+    """,
+    )
+    child = await start(script, as_environment(Errand("", "", 1)), name="script", folder=here)
+    await child.mark("ready")
+
+    await child.leave()
+
+    assert child.process.returncode == 7

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import sys
+import threading
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -34,7 +36,8 @@ def as_environment(errand: Errand) -> dict[str, str]:
 
 
 def read_errand() -> Errand:
-    """Read the errand that this process was started with."""
+    """Read the errand that this process was started with, which ends with whoever gave it, however that ends."""
+    threading.Thread(target=_end_with_the_giver, name="end with the giver", daemon=True).start()
     return Errand(
         broker_url=os.environ[f"{PREFIX}BROKER_URL"],
         database_url=os.environ[f"{PREFIX}DATABASE_URL"],
@@ -42,6 +45,12 @@ def read_errand() -> Errand:
         queue=os.environ[f"{PREFIX}QUEUE"],
         options=json.loads(os.environ[f"{PREFIX}OPTIONS"]),
     )
+
+
+def _end_with_the_giver() -> None:
+    """Wait for the end of our input, which the giver holds open and writes nothing to."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
 
 
 def mark(name: str, **numbers: Any) -> None:
