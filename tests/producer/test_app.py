@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
+from sqlalchemy import select
 from structlog.testing import capture_logs
 from support.builders import a_queue, a_topology
 from support.clients import asking
@@ -14,10 +17,11 @@ from support.waiting import eventually
 
 from producer_service.app import keep_running, producer, relay_alone
 from producer_service.backoff import Backoff
-from producer_service.models import Status
+from producer_service.models import Status, User
 from producer_service.settings import Settings
 from shared.backends.memory import MemoryTransport
 
+CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
 ANN = {"email": "ann@example.org", "password": "correct horse"}
 
 
@@ -110,6 +114,16 @@ async def test_stopping_makes_it_unready_while_it_still_serves(engine, settings)
         registered = (await client.post("/v1/users", json=ANN)).status_code
 
     assert (before, after, registered) == (200, 503, 202)
+
+
+@on_sqlite
+@pytest.mark.parametrize(("hasher", "cost"), [(None, "m=65536,t=3,p=4"), (CHEAP, "m=8,t=1,p=1")])
+async def test_passwords_are_hashed_at_full_cost_unless_another_hasher_is_given(engine, settings, hasher, cost):
+    async with producer(settings, MemoryTransport(), hasher=hasher) as app, asking(app) as client:
+        await client.post("/v1/users", json=ANN)
+
+    async with engine.connect() as connection:
+        assert cost in await connection.scalar(select(User.password_hash))
 
 
 async def test_leaving_lets_the_relay_finish_its_batch_before_the_publisher_closes(with_relay, recorded, rows):

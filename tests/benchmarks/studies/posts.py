@@ -7,7 +7,7 @@ from benchmarks.books import declare, prepare_consumer_database
 from benchmarks.contenders.contract import Errand, as_environment
 from benchmarks.contenders.roster import APIS, HERE, Contender
 from benchmarks.load import register_users
-from benchmarks.measuring import Child, cpu_of, start
+from benchmarks.measuring import Child, ContenderFailed, cpu_of, start
 from benchmarks.outbox_books import prepare_producer_database
 from benchmarks.run import Numbers, Run
 from benchmarks.servers import Place
@@ -42,7 +42,7 @@ async def ask(run: Run, contender: Contender, place: Place) -> Numbers:
 
 
 async def _asked(run: Run, api: Child, url: str, rate: float) -> Numbers:
-    await eventually(lambda: _answers(url), within=READY_SECONDS)
+    await eventually(lambda: _answers(api, url), within=READY_SECONDS)
     await register_users(url, count=max(int(rate), 1), rate=rate)
     before = cpu_of(api.seen) or 0.0
     count = max(int(run.scale.request_seconds * rate), 1)
@@ -57,7 +57,10 @@ async def _asked(run: Run, api: Child, url: str, rate: float) -> Numbers:
     }
 
 
-async def _answers(url: str) -> bool:
+async def _answers(api: Child, url: str) -> bool:
+    """Whether the API takes requests. Raises ContenderFailed once it has ended: another may have had its port."""
+    if api.process.returncode is not None:
+        raise ContenderFailed(f"{api.name} ended with {api.process.returncode}; it said:\n{api.words()}")
     try:
         async with httpx2.AsyncClient(timeout=5) as client:
             await client.get(url)
