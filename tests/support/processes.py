@@ -81,19 +81,29 @@ class Services:
     folder: Path
     started: list[Service] = field(default_factory=list)
 
-    def start(self, *arguments: str, env: Mapping[str, str], port_variable: str = "TIDINGS_HTTP_PORT") -> Service:
-        """Start `python -m <arguments>` with nothing but this environment; return at once."""
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        port_variable: str = "TIDINGS_HTTP_PORT",
+        output: str | None = None,
+    ) -> Service:
+        """Start `python -m <arguments>` with nothing but this environment; return at once.
+
+        What it says goes to a file of the test, or to the `output` given, from where nobody reads it.
+        """
         port = a_free_port()
         log = self.folder / f"{len(self.started)}-{arguments[0]}.log"
+        log.touch()
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TIDINGS_LOG_FORMAT": "json"}
-        with log.open("wb") as output:
+        with Path(output or log).open("wb") as sink:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 env=environment | dict(env) | {port_variable: str(port)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=sink,
+                stderr=sink,
             )
         service = Service(" ".join(arguments), process, port, log)
         self.started.append(service)
