@@ -203,7 +203,7 @@ async def _serve(root: Callable[[asyncio.Event], Any], port: int) -> None:
 
 async def run_worker(doom: Doom) -> None:
     """Run a worker with one task of the product and one of ours; it serves no health."""
-    settings, stop = load_consumer_settings(), asyncio.Event()
+    settings, stop = load_consumer_settings(Settings), asyncio.Event()
     engine = open_engine(settings.database_url, pool_size=settings.connections_for(("mail", "bookkeeping")))
     transport = DoomedTransport(settings.broker_url, doom=doom)
     worker = Worker(settings=settings, transport=transport, engine=engine, tasks=_tasks(settings, doom))

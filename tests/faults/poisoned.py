@@ -9,7 +9,7 @@ from consumer_service.effects.mailer import Mailer
 from consumer_service.mail import Mail
 from consumer_service.registry import mail_tasks
 from consumer_service.rendering import MailTemplates
-from consumer_service.settings import load_settings
+from consumer_service.settings import Settings, load_settings
 from consumer_service.tasks.verification_mail import SendVerificationMail
 from consumer_service.tokens import Tokens
 from consumer_service.worker import Worker
@@ -30,7 +30,7 @@ class PoisonableMailer(Mailer):
 
 
 async def main() -> None:
-    settings, stop = load_settings(), asyncio.Event()
+    settings, stop = load_settings(Settings), asyncio.Event()
     engine = open_engine(settings.database_url)
     tasks = mail_tasks(
         mailer=PoisonableMailer(settings.mail_url or ""),

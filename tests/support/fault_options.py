@@ -11,6 +11,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--all-faults", action="store_true", help="also run faults that take longer than a minute")
     group.addoption("--fault-pairs", type=int, default=0, metavar="N", help="also run N random pairs of faults")
     group.addoption("--seed", type=int, default=None, metavar="S", help="choose the same pairs as a run that printed S")
+    group.addoption("--soak", type=float, default=0.0, metavar="SECONDS", help="also run the soak test for so long")
+    group.addoption("--soak-kills", action="store_true", help="kill a worker now and then while it runs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
