@@ -1,4 +1,4 @@
-"""`python -m consumer_service worker | migrate | topology | tasks`."""
+"""`python -m consumer_service worker | collector | dead-letters | migrate | topology | tasks`."""
 
 import asyncio
 import os
@@ -12,9 +12,12 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from consumer_service.command_line.dead_letters import dead_letters_cli
 from consumer_service.command_line.door import open_broker, run
 from consumer_service.command_line.topology import topology_cli
 from consumer_service.database import MIGRATION_SECONDS, open_engine
+from consumer_service.dead_letters.collector import CollectorProcess
+from consumer_service.dead_letters.readers import Readers
 from consumer_service.migrations import migrate as migrate_database
 from consumer_service.processes import Processes
 from consumer_service.queues import by_family, queue_name
@@ -31,6 +34,7 @@ cli = typer.Typer(
     help="Consume events and do what they ask for.",
 )
 cli.add_typer(topology_cli(), name="topology")
+cli.add_typer(dead_letters_cli(), name="dead-letters")
 
 FAMILIES = tuple(by_family(TASKS))
 
@@ -55,6 +59,13 @@ def worker(
         run(_work(settings, transport, families))
     else:
         raise typer.Exit(run(_work_side_by_side(settings, families, processes)))
+
+
+@cli.command()
+def collector() -> None:
+    """Move dead letters from the broker into the table, until SIGTERM."""
+    settings, transport = open_broker(Settings)
+    run(_collect(settings, transport))
 
 
 @cli.command()
@@ -113,14 +124,24 @@ async def _work(settings: Settings, transport: Transport, families: tuple[str, .
     try:
         async with open_tasks(settings, families) as tasks:
             worker = Worker(settings=settings, transport=transport, engine=engine, tasks=tasks)
-            await _serve_while(worker, settings, stop)
+            await _serve_while(worker, _listen(settings.http_host, settings.http_port), stop)
     finally:
         await engine.dispose()
 
 
-async def _serve_while(worker: Worker, settings: Settings, stop: asyncio.Event) -> None:
-    """Run the worker, with its health app beside it until it has ended."""
-    listening = _listen(settings.http_host, settings.http_port)
+async def _collect(settings: Settings, transport: Transport) -> None:
+    stop, readers = _stop_when_told(), Readers(TASKS)
+    engine = open_engine(settings.database_url, pool_size=len(readers.queues) + 2)
+    try:
+        process = CollectorProcess(transport=transport, engine=engine, readers=readers)
+        listening = _listen(settings.http_host, settings.collector_http_port, "COLLECTOR_HTTP_PORT")
+        await _serve_while(process, listening, stop)
+    finally:
+        await engine.dispose()
+
+
+async def _serve_while(worker: Worker | CollectorProcess, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Run the process, with its health app beside it until it has ended."""
     server = HealthServer(uvicorn.Config(worker.health(), log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -131,13 +152,13 @@ async def _serve_while(worker: Worker, settings: Settings, stop: asyncio.Event) 
             await serving
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, name: str = "HTTP_PORT") -> socket.socket:
     """Return a listening socket. Opened here, because uvicorn would end the process from within a task."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        refuse([f"TIDINGS_HTTP_PORT: cannot listen on {host}, port {port}: {error.strerror}"])
+        refuse([f"TIDINGS_{name}: cannot listen on {host}, port {port}: {error.strerror}"])
 
 
 class HealthServer(uvicorn.Server):

@@ -101,4 +101,9 @@ def as_line(text: str) -> str:
 
 def fingerprint(task: str, error: BaseException) -> str:
     """Return twelve hex digits that failures of the same kind in the same task share."""
-    return hashlib.sha256(VARYING.sub("?", f"{task}|{describe(error)}").encode()).hexdigest()[:12]
+    return fingerprint_of(task, describe(error))
+
+
+def fingerprint_of(task: str, described: str) -> str:
+    """Return the fingerprint of an error that is at hand only as `describe` has written it down."""
+    return hashlib.sha256(VARYING.sub("?", f"{task}|{described}").encode()).hexdigest()[:12]

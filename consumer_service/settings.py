@@ -19,6 +19,10 @@ ACK_MARGIN_SECONDS = 60
 PREFETCH = 250
 """Deliveries to hold where nothing else is said: so many that those which share a commit hardly notice its price."""
 
+REPLAY_MARGIN_DAYS = 2
+"""How long another copy of a message may be on its way when one of them is done: the longest retry ladder of our tasks
+takes 17 h, and a backlog may take as long again."""
+
 NEEDED_BY = {
     "mail": ("mail_url", "mail_from", "link_secret", "link_base_url"),
     "notification": ("webhook_url", "webhook_secret"),
@@ -90,8 +94,11 @@ class Settings(DatabaseSettings, BrokerSettings):
     ack_timeout_seconds: int = Field(default=1800, ge=120)
     drain_seconds: float = Field(default=30.0, ge=0)
     inbox_retention_days: int = Field(default=30, ge=1)
+    dead_letter_replayable_days: int = Field(default=21, ge=1)
+    operator: str | None = Field(default=None, max_length=255)
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8001, ge=0, le=65535)
+    collector_http_port: int = Field(default=8003, ge=0, le=65535)
 
     mail_url: str | None = Field(default=None, repr=False)
     mail_from: str | None = None
@@ -105,6 +112,26 @@ class Settings(DatabaseSettings, BrokerSettings):
         if self.prefetch is not None and self.prefetch < self.concurrency:
             raise ValueError(f"{PREFIX}PREFETCH must be at least {PREFIX}CONCURRENCY, or workers will idle")
         return self
+
+    @model_validator(mode="after")
+    def _what_was_done_is_remembered_for_longer_than_it_can_be_replayed(self) -> Self:
+        least = self.dead_letter_replayable_days + REPLAY_MARGIN_DAYS
+        if self.inbox_retention_days < least:
+            raise ValueError(
+                f"{PREFIX}INBOX_RETENTION_DAYS must be at least {PREFIX}DEAD_LETTER_REPLAYABLE_DAYS + "
+                f"{REPLAY_MARGIN_DAYS} = {least}, or a late replay would do again what was done"
+            )
+        return self
+
+    @property
+    def inbox_retention(self) -> timedelta:
+        """How long it is remembered what was done."""
+        return timedelta(days=self.inbox_retention_days)
+
+    @property
+    def replayable(self) -> timedelta:
+        """How long after its death a dead letter can be replayed."""
+        return timedelta(days=self.dead_letter_replayable_days)
 
     def connections_for(self, families: Sequence[str]) -> int:
         """Return how many database connections a worker for these may need at once, so that nothing waits for one.

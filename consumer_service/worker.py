@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -110,8 +109,9 @@ class Worker:
         async with present(self._engine, worker=self.name, queues=queues) as seen, asyncio.TaskGroup() as group:
             await _either(seen, stop)
             working = [group.create_task(consumer.run(), name=consumer.queue) for consumer in self._consumers]
-            keep = timedelta(days=self._settings.inbox_retention_days)
-            working.append(group.create_task(forget_for_ever(self._engine, keep=keep), name="forgetting"))
+            keep, replayable = self._settings.inbox_retention, self._settings.replayable
+            forgetting = forget_for_ever(self._engine, keep=keep, replayable=replayable)
+            working.append(group.create_task(forgetting, name="forgetting"))
             working.append(group.create_task(watch_lag(self._loop_lag.observe), name="watching the loop"))
             self._started = True
             async with asyncio.TaskGroup() as supervising:

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
-from consumer_service.dead_letters import replay
 from consumer_service.dispatch import AnyTask
 from consumer_service.retry import RetryPolicy
 from consumer_service.settings import Settings as ConsumerSettings
@@ -27,6 +26,7 @@ from consumer_service.worker import open_tasks
 from deploy.embedded import Pair, open_pair
 from deploy.narrator import Narrator
 from deploy.outside import LOOPBACK, Outside, open_outside, serving
+from deploy.way_back import send_back
 from producer_service.settings import Settings as ProducerSettings
 from shared.backends import open_transport
 from shared.errors import TidingsError
@@ -61,6 +61,7 @@ class Stage:
     transport: Transport
     pair: Pair
     api: httpx2.AsyncClient
+    database_url: str
 
 
 def main() -> int:
@@ -89,8 +90,8 @@ async def _demo(broker: str, *, keep: bool) -> int:
     narrator.listen()
     async with AsyncExitStack() as opened:
         stage = await _open_stage(opened, narrator, broker)
-        event = await _tell_the_good_story(stage)
-        await _tell_the_bad_story(stage, event)
+        await _tell_the_good_story(stage)
+        await _tell_the_bad_story(stage)
         complete = _sum_up(stage)
         if keep:
             await _stay(stage)
@@ -114,7 +115,7 @@ async def _open_stage(opened: AsyncExitStack, narrator: Narrator, broker: str) -
     port = await opened.enter_async_context(serving(pair.api))
     api = await opened.enter_async_context(httpx2.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=10))
     await _until(pair.worker.is_consuming, "the worker to consume")
-    return Stage(narrator, outside, transport, pair, api)
+    return Stage(narrator, outside, transport, pair, api, consumer_settings.database_url)
 
 
 def _producer_settings(broker: str, folder: Path) -> ProducerSettings:
@@ -140,7 +141,7 @@ def _impatient(tasks: Sequence[AnyTask]) -> list[AnyTask]:
     return [ImpatientNotifyOperators.from_patient(task) if type(task) is NotifyOperators else task for task in tasks]
 
 
-async def _tell_the_good_story(stage: Stage) -> str:
+async def _tell_the_good_story(stage: Stage) -> None:
     tell = stage.narrator.tell
     body = {"email": "ann@example.org", "password": "correct horse battery", "name": "Ann"}
     answer = await stage.api.post("/v1/users", json=body)
@@ -151,16 +152,15 @@ async def _tell_the_good_story(stage: Stage) -> str:
     tell("mail", _excerpt(mail))
     status = await _until(lambda: _published(stage, event), "the event to be marked as published")
     tell("status", f"GET /v1/events/{event[:8]}…: {status['status']}, attempts {status['attempts']}")
-    return event
 
 
-async def _tell_the_bad_story(stage: Stage, event: str) -> None:
+async def _tell_the_bad_story(stage: Stage) -> None:
     narrator, outside = stage.narrator, stage.outside
     narrator.title("The same event went to a second queue, whose webhook receiver answers 503:")
     await _until(lambda: narrator.counts["dead letter"], "the dead letter")
     outside.receiver_in_order = True
     narrator.tell("mended", "the receiver works again; the dead letter waits in consumer.notification.dead")
-    await replay(stage.transport, NOTIFICATION, wanted=lambda dead: dead.message_id == event)
+    await send_back(stage.transport, stage.database_url, queue=NOTIFICATION, why="the receiver works again")
     await _until(lambda: HTTPStatus.NO_CONTENT in outside.calls, "the notification")
     await _until(lambda: narrator.counts["ack"] > 1, "the second ack")
 

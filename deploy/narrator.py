@@ -23,10 +23,8 @@ STORY = {
         "{where}: {error}\nattempt {attempt} failed; waits {delay_seconds:g} s on a rung, not in a worker",
     ),
     "delivery.dead_lettered": ("dead letter", "{where}: {reason} on attempt {attempt}\n{error}"),
-    "dead_letters.replayed": (
-        "replay",
-        "{count} dead letter of {queue}, to that queue alone, under its old message id",
-    ),
+    "dead_letter.collected": ("collect", "dead letter {dead_letter} of {queue}, from the broker into the table"),
+    "dead_letter.replayed": ("replay", "dead letter {dead_letter}, to {queue} alone, under its old message id"),
 }
 """Which log lines belong to the story, as which step, in which words."""
 

@@ -30,6 +30,14 @@ LARGEST_BODY = 256 * 1024
 """Bytes. Far below the broker's own limit (16 MiB from RabbitMQ 4.0), so that no batch can starve its neighbours."""
 
 
+class BrokerDeath(NamedTuple):
+    """How the broker itself came to dead-letter a message: by which of its own rules, in which queue, and when."""
+
+    reason: str
+    queue: str
+    time: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a broker carries: bytes, and the travel data that a person reads in the management UI."""
@@ -42,6 +50,8 @@ class Message:
     correlation_id: str | None = None
     time: datetime | None = None
     headers: Mapping[str, object] = field(default_factory=dict)
+    death: BrokerDeath | None = None
+    """The last time that the broker itself dead-lettered it, by the broker's account. Read, never sent."""
 
     @property
     def attempt(self) -> int:

@@ -1,6 +1,8 @@
 """How a command begins and ends: settings read once, one line for each mistake, and an exit code."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Coroutine, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -45,6 +47,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
             return runner.run(work)
+    except BrokenPipeError:
+        _leave_without_a_word()
     except ValueError as error:
         refuse([f"{type(error).__name__}: {error}"])
     except TidingsError as error:
@@ -56,3 +60,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def _give_up(line: str) -> NoReturn:
     typer.echo(line, err=True)
     raise typer.Exit(1) from None
+
+
+def _leave_without_a_word() -> NoReturn:
+    """Whoever read our words has read enough, as `head` does. Python would complain once more when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(1)

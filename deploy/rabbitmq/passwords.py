@@ -2,10 +2,10 @@
 
     mkdir -p .tidings && python3 deploy/rabbitmq/passwords.py .env > .tidings/definitions.json
 
-The file is in the form of .env, and has PRODUCER_BROKER_PASSWORD, CONSUMER_BROKER_PASSWORD, TOPOLOGY_BROKER_PASSWORD
-and OPERATOR_BROKER_PASSWORD: at least 16 letters and digits each, because they also stand in URLs, for example from
-`openssl rand -hex 24`. In the same .env, RABBITMQ_DEFINITIONS=./.tidings/definitions.json gives them to the broker when
-it starts. Needs only Python.
+The file is in the form of .env, and has PRODUCER_BROKER_PASSWORD, CONSUMER_BROKER_PASSWORD, COLLECTOR_BROKER_PASSWORD,
+REPLAYER_BROKER_PASSWORD, TOPOLOGY_BROKER_PASSWORD and OPERATOR_BROKER_PASSWORD: at least 16 letters and digits each,
+because they also stand in URLs, for example from `openssl rand -hex 24`. In the same .env,
+RABBITMQ_DEFINITIONS=./.tidings/definitions.json gives them to the broker when it starts. Needs only Python.
 """
 
 import base64

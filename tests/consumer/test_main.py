@@ -109,6 +109,16 @@ async def test_a_worker_whose_broker_and_database_are_away_lives_and_stops_when_
     assert "canary" not in service.said
 
 
+async def test_a_collector_whose_broker_and_database_are_away_lives_and_stops_when_it_is_told_to(services):
+    service = services.start("consumer_service", "collector", env=AWAY, port_variable="TIDINGS_COLLECTOR_HTTP_PORT")
+
+    await eventually(lambda: service.answers("/livez"), within=20)
+    ready = await service.answers("/readyz")
+
+    assert (ready, await service.stop()) == (False, 0)
+    assert "canary" not in service.said
+
+
 async def test_several_processes_answer_on_neighbouring_ports_and_leave_together(services):
     command = ["worker", "-q", "notification", "--processes", "2"]
     service = services.start("consumer_service", *command, env=AWAY | NOTIFICATION)

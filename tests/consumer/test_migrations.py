@@ -10,6 +10,8 @@ from consumer_service.database import open_engine
 from consumer_service.migrations import VERSION_TABLE, is_at_head, migrate, unmigrate
 from consumer_service.models import Base
 
+TABLES = {"inbox", "workers", "dead_letters", "dead_letter_deaths", "dead_letter_actions"}
+
 
 @pytest.fixture
 async def empty(database_url):
@@ -44,7 +46,7 @@ async def test_migrations_make_exactly_what_the_models_describe(empty):
     await migrate(empty)
 
     assert await differences(empty) == []
-    assert await tables(empty) == {"inbox", "workers", VERSION_TABLE}
+    assert await tables(empty) == TABLES | {VERSION_TABLE}
 
 
 async def test_migrating_again_changes_nothing(empty):

@@ -84,6 +84,9 @@ def test_every_missing_setting_is_named_on_a_line_of_its_own(environment, capsys
         ("ACK_TIMEOUT_SECONDS", "30", "greater than or equal to 120"),
         ("DRAIN_SECONDS", "-1", "greater than or equal to 0"),
         ("HTTP_PORT", "70000", "less than or equal to 65535"),
+        ("COLLECTOR_HTTP_PORT", "70000", "less than or equal to 65535"),
+        ("DEAD_LETTER_REPLAYABLE_DAYS", "0", "greater than or equal to 1"),
+        ("INBOX_RETENTION_DAYS", "22", "must be at least TIDINGS_DEAD_LETTER_REPLAYABLE_DAYS + 2 = 23"),
         ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LINK_SECRET", "canary", "at least 32"),
         ("WEBHOOK_SECRET", "canary", "at least 16"),
@@ -97,6 +100,12 @@ def test_a_wrong_setting_is_one_line_that_says_what_is_wrong(environment, capsys
 
     assert line.startswith(f"TIDINGS_{name}")
     assert said in line
+
+
+def test_the_inbox_remembers_for_longer_than_a_dead_letter_can_be_replayed():
+    settings = some_settings(inbox_retention_days=9, dead_letter_replayable_days=7)
+
+    assert (settings.inbox_retention, settings.replayable) == (timedelta(days=9), timedelta(days=7))
 
 
 def test_what_is_given_on_the_command_line_goes_first_and_is_checked_too(environment, capsys):

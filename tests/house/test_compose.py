@@ -25,6 +25,7 @@ RUN_BY: dict[str, type[BaseSettings]] = {
     "producer": ProducerSettings,
     "relay": ProducerSettings,
     "consumer": ConsumerSettings,
+    "collector": ConsumerSettings,
 }
 """The settings that each command reads."""
 
@@ -129,6 +130,6 @@ def test_services_wait_for_the_tables_and_queues_they_need(services):
             if condition["condition"] == "service_completed_successfully"
         }
 
-    assert awaited("consumer") == {"migrate-consumer", "topology"}
+    assert awaited("consumer") == awaited("collector") == {"migrate-consumer", "topology"}
     assert awaited("relay") == {"migrate-producer", "topology"}
     assert awaited("producer") == {"migrate-producer"}

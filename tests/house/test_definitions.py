@@ -13,7 +13,6 @@ from support.least_privilege import import_users
 from support.rabbit import Rabbit
 from support.repository import read
 
-from consumer_service.dead_letters import replay
 from consumer_service.queues import topology_of
 from consumer_service.registry import TASKS
 from deploy.rabbitmq.passwords import salted_hash
@@ -21,10 +20,12 @@ from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.declarations import exchanges, queues
 from shared.errors import TopologyError
 from shared.topology import DEAD, DOMAIN_EVENTS, RETRY_RETURN
-from shared.transport import Fate
+from shared.transport import Fate, Outgoing
 
 TOPOLOGY = topology_of(TASKS)
 MAIL = "consumer.mail"
+UNPRIVILEGED = ("producer", "consumer", "collector", "replayer", "topology")
+GRAVES = {queue.dead for queue in TOPOLOGY.queues}
 
 As = Callable[[str], RabbitTransport]
 """Gives the transport of one of the users."""
@@ -62,7 +63,8 @@ def test_every_pattern_is_anchored_or_would_match_inside_a_name(rights):
 def test_only_the_operator_administers_the_topology_user_looks_and_there_is_no_guest(definitions):
     tags = {user["name"]: user["tags"] for user in definitions["users"]}
 
-    assert tags == {"producer": [], "consumer": [], "topology": ["management"], "operator": ["administrator"]}
+    expected = {name: [] for name in UNPRIVILEGED} | {"topology": ["management"], "operator": ["administrator"]}
+    assert tags == expected
 
 
 def test_the_producer_writes_to_the_domain_exchanges_and_that_is_all(rights):
@@ -71,12 +73,23 @@ def test_the_producer_writes_to_the_domain_exchanges_and_that_is_all(rights):
 
 
 def test_the_consumer_reads_its_queues_and_writes_where_deliveries_are_moved_to(rights):
-    mine = {name for queue in TOPOLOGY.queues for name in (queue.name, queue.dead)}
+    mine = {queue.name for queue in TOPOLOGY.queues}
     ways_out = {DEAD.name, RETRY_RETURN.name, *(rung.name for rung in TOPOLOGY.rungs)}
 
     assert may(rights, "consumer", "read") == mine
     assert may(rights, "consumer", "write") == ways_out
     assert may(rights, "consumer", "configure") == set()
+
+
+def test_the_collector_reads_dead_letters_and_does_nothing_else(rights):
+    assert may(rights, "collector", "read") == GRAVES
+    assert may(rights, "collector", "write") == may(rights, "collector", "configure") == set()
+
+
+def test_the_replayer_reads_dead_letters_and_sends_them_home_by_one_exchange(rights):
+    assert may(rights, "replayer", "read") == GRAVES
+    assert may(rights, "replayer", "write") == {RETRY_RETURN.name}
+    assert may(rights, "replayer", "configure") == set()
 
 
 def test_the_topology_user_may_configure_all_that_the_code_declares_and_nothing_foreign(rights):
@@ -91,7 +104,7 @@ def test_the_passwords_in_the_compose_file_are_those_of_the_users(definitions):
 
     given = dict(re.findall(r"amqp://(\w+):\$\{\w+:-([\w-]+)\}@", read("docker-compose.yml")))
 
-    assert set(given) == {"producer", "consumer", "topology"}
+    assert set(given) == set(UNPRIVILEGED)
     assert all(stored[name] == salted_hash(password, salt_of(stored[name])) for name, password in given.items())
 
 
@@ -137,7 +150,44 @@ async def test_the_consumer_can_do_all_a_delivery_may_need(applied):
         for delivery in await subscription.take(10):
             await subscription.dead_letter(delivery, {})
 
-    assert await replay(applied("consumer"), MAIL) >= 1
+
+@pytest.mark.broker
+async def test_the_replayer_can_look_at_dead_letters_and_send_them_home(applied):
+    async with applied("producer").publisher() as publisher:
+        await publisher.publish([an_outgoing()])
+    async with applied("consumer").subscribe(MAIL, prefetch=10) as subscription:
+        for delivery in await subscription.take(10):
+            await subscription.dead_letter(delivery, {})
+
+    async with (
+        applied("replayer").subscribe(f"{MAIL}.dead", prefetch=10) as dead,
+        applied("replayer").publisher() as publisher,
+    ):
+        found = await dead.take(10)
+        receipts = await publisher.publish([Outgoing(RETRY_RETURN.name, MAIL, each.message) for each in found])
+        state = await dead.inspect()
+
+    assert {receipt.fate for receipt in receipts} == {Fate.CONFIRMED}
+    assert state.consumers == 1
+
+
+@pytest.mark.broker
+async def test_the_collector_can_look_at_dead_letters_and_put_nothing_anywhere(applied):
+    async with (
+        applied("collector").subscribe(f"{MAIL}.dead", prefetch=1),
+        applied("collector").publisher() as publisher,
+    ):
+        (receipt,) = await publisher.publish([an_outgoing(exchange=RETRY_RETURN.name, key=MAIL)])
+
+    assert receipt.fate is not Fate.CONFIRMED
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("name", ["collector", "replayer"])
+async def test_who_handles_dead_letters_cannot_read_what_is_alive(applied, name):
+    with pytest.raises(TopologyError, match="access"):
+        async with applied(name).subscribe(MAIL, prefetch=1):
+            pass
 
 
 @pytest.mark.broker

@@ -8,7 +8,7 @@ from support.repository import read
 
 from deploy.rabbitmq.passwords import main, salted_hash
 
-USERS = ("PRODUCER", "CONSUMER", "TOPOLOGY", "OPERATOR")
+USERS = ("PRODUCER", "CONSUMER", "COLLECTOR", "REPLAYER", "TOPOLOGY", "OPERATOR")
 
 
 @pytest.fixture

@@ -1,13 +1,30 @@
+from datetime import UTC, datetime
+
+import pytest
 from pamqp import commands as spec
 from pamqp.header import ContentHeader
 
-from shared.backends.rabbitmq.headers import MOST_HEADERS, kept
+from shared.backends.rabbitmq.headers import MOST_HEADERS, kept, last_death
+from shared.transport import BrokerDeath
 
 
 def test_the_brokers_own_headers_are_not_carried_on():
     headers = {"x-death": [{"count": 1}], "x-first-death-queue": "q", "x-delivery-count": 3, "CC": ["x"], "mine": "yes"}
 
     assert kept(headers) == {"mine": "yes"}
+
+
+def test_the_last_death_is_told_and_no_older_one():
+    when = datetime(2026, 11, 22, tzinfo=UTC)
+    newest = {"reason": "delivery_limit", "queue": "consumer.mail", "time": when, "count": 1}
+    older = {"reason": "expired", "queue": "retry.1s", "time": when, "count": 3}
+
+    assert last_death({"x-death": [newest, older]}) == BrokerDeath("delivery_limit", "consumer.mail", when)
+
+
+@pytest.mark.parametrize("deaths", [None, [], "expired", [{"reason": 1, "queue": "q"}], [{"queue": "q"}], [b"x"]])
+def test_a_nonsensical_death_is_none(deaths):
+    assert last_death({"x-death": deaths}) is None
 
 
 def test_of_a_thousand_headers_those_that_count_are_kept():

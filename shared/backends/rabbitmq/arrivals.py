@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.backends.rabbitmq.frames import DELIVER, HEADER, METHOD, read_deliver, read_header
-from shared.backends.rabbitmq.headers import kept
+from shared.backends.rabbitmq.headers import kept, last_death
 from shared.transport import Message
 
 Arrived = Callable[[int, bool, Message], None]
@@ -59,4 +59,5 @@ def _message(body: bytes, properties: dict[str, Any]) -> Message:
         correlation_id=get("correlation_id"),
         time=get("timestamp"),
         headers=kept(headers) if headers else {},
+        death=last_death(headers) if headers else None,
     )

@@ -1,6 +1,9 @@
 """Which headers of a foreign message are carried on: what can be written again, fits, and does not steer the broker."""
 
 from collections.abc import Mapping
+from datetime import datetime
+
+from shared.transport import BrokerDeath
 
 BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "CC", "BCC")
 """Headers that steer the broker. Not copied onto a message we publish again (a copied x-death looks like a cycle)."""
@@ -27,6 +30,16 @@ def kept(headers: Mapping[str, object]) -> dict[str, object]:
         if size <= room:
             carried[name], room = value, room - size
     return carried
+
+
+def last_death(headers: Mapping[str, object]) -> BrokerDeath | None:
+    """Return what the newest entry of `x-death` tells, which comes first; None when there is none that makes sense."""
+    match headers.get("x-death"):
+        case [{"reason": str(reason), "queue": str(queue), **rest}, *_]:
+            when = rest.get("time")
+            return BrokerDeath(reason, queue, when if isinstance(when, datetime) else None)
+        case _:
+            return None
 
 
 def _writable(value: object, depth: int = 0) -> object:
