@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from support.repository import ROOT, read
 
 from consumer_service.command_line.topology import topology_cli
+from consumer_service.dead_letters.metrics import DeadLetterMetrics
 from consumer_service.metrics import ConsumerMetrics
 from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
@@ -43,7 +44,15 @@ def consumers():
     return names_in(registry)
 
 
-@pytest.mark.parametrize(("heading", "there"), [("Producer", producers), ("Consumer", consumers)])
+def collectors():
+    registry = CollectorRegistry()
+    DeadLetterMetrics(registry)
+    return names_in(registry)
+
+
+@pytest.mark.parametrize(
+    ("heading", "there"), [("Producer", producers), ("Consumer", consumers), ("Collector", collectors)]
+)
 def test_every_metric_has_a_row_and_every_row_has_a_metric(page, heading, there):
     section = page.partition(f"### {heading} ")[2].partition("\n#")[0]
 
@@ -51,7 +60,7 @@ def test_every_metric_has_a_row_and_every_row_has_a_metric(page, heading, there)
 
 
 def test_every_metric_it_speaks_of_elsewhere_exists(page):
-    there = producers() | consumers()
+    there = producers() | consumers() | collectors()
 
     assert set(re.findall(r"tidings_[a-z_]+[a-z]", page)) - there == set()
 
@@ -69,7 +78,7 @@ def test_every_remedy_is_explained(page):
 
 def test_every_log_line_it_names_is_one_that_is_written(page):
     table = page.partition("## One line per outcome")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`((?:outbox|relay|consumer)\.\w+)`", table))
+    named = set(re.findall(r"`((?:outbox|relay|consumer|collector|dead_letter)\.\w+)`", table))
     code = "".join(Path(path).read_text(encoding="utf-8") for path in ROOT.glob("*_service/**/*.py"))
 
     assert named
