@@ -24,10 +24,10 @@ LOOK_SECONDS = 0.002
 """How often we look whether the last delivery is settled; no more than this is added to the time."""
 
 
-class FirstTake:
-    """A subscription that says when it has brought something; everything else is the subscription's own."""
+class ToldTakes:
+    """A subscription that says how much it has brought; everything else is the subscription's own."""
 
-    def __init__(self, subscription: Subscription, *, took: Callable[[], None]) -> None:
+    def __init__(self, subscription: Subscription, *, took: Callable[[int], None]) -> None:
         """Stand before this one."""
         self._subscription = subscription
         self._took = took
@@ -39,17 +39,17 @@ class FirstTake:
     async def take(self, most: int) -> Sequence[Delivery]:
         """Take what has arrived."""
         deliveries = await self._subscription.take(most)
-        self._took()
+        self._took(len(deliveries))
         return deliveries
 
 
 class MarkingTransport:
-    """A transport that marks the first deliveries of all its subscriptions."""
+    """A transport that marks the first deliveries of all its subscriptions, and counts them all."""
 
     def __init__(self, transport: Transport) -> None:
         """Stand before this one."""
         self._transport = transport
-        self._is_marked = False
+        self.taken = 0
 
     def __getattr__(self, name: str) -> Any:
         """Be the transport itself."""
@@ -57,28 +57,28 @@ class MarkingTransport:
 
     @asynccontextmanager
     async def subscribe(self, queue: str, *, prefetch: int) -> AsyncIterator[Subscription]:
-        """Subscribe, and mark what comes first."""
+        """Subscribe, and note what comes."""
         async with self._transport.subscribe(queue, prefetch=prefetch) as subscription:
-            yield cast("Subscription", FirstTake(subscription, took=self._mark))
+            yield cast("Subscription", ToldTakes(subscription, took=self._note))
 
-    def _mark(self) -> None:
-        if not self._is_marked:
-            self._is_marked = True
+    def _note(self, count: int) -> None:
+        if not self.taken:
             mark("first")
+        self.taken += count
 
 
 async def main(errand: Errand) -> None:
     """Consume until told to stop, and mark the end once all that is asked for is settled."""
     settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, **_knobs(errand))
     configure_logs("consumer", level="WARNING", shape="json")
-    transport = cast("Transport", MarkingTransport(open_transport(errand.broker_url, name="tidings consumer")))
+    transport = MarkingTransport(open_transport(errand.broker_url, name="tidings consumer"))
     engine = open_engine(errand.database_url, pool_size=settings.connections_for(["bench"]))
     task = TASKS[errand.options["task"]]()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    worker = Worker(settings=settings, transport=transport, engine=engine, tasks=(task,))
+    worker = Worker(settings=settings, transport=cast("Transport", transport), engine=engine, tasks=(task,))
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(_mark_the_end(worker, errand, task))
+        looking = group.create_task(_mark_the_end(worker, transport, errand, task))
         await worker.run(stop)
         looking.cancel()
     await engine.dispose()
@@ -88,10 +88,13 @@ def _knobs(errand: Errand) -> dict[str, Any]:
     return {name: int(value) for name, value in errand.options.items() if name in {"concurrency", "prefetch"}}
 
 
-async def _mark_the_end(worker: Worker, errand: Errand, task: BenchTask) -> None:
+async def _mark_the_end(worker: Worker, transport: MarkingTransport, errand: Errand, task: BenchTask) -> None:
+    """Look at the worker's books, but only once everything was taken: a look costs as much as ten messages."""
     labels = {"queue": errand.queue, "type": "user.created", "outcome": "acked"}
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if transport.taken < errand.count:
+            continue
         if (worker.registry.get_sample_value("tidings_deliveries_total", labels) or 0) >= errand.count:
             mark("last", **task.numbers)
             return
