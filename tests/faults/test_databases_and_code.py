@@ -30,6 +30,7 @@ REQUEST = {"email": "ann@example.org", "password": "correct horse battery", "nam
 
 
 @pytest.mark.broker
+@pytest.mark.timeout(300)
 async def test_a_worker_whose_tables_are_not_there_yet_takes_nothing_until_they_are(
     scene, services, doomed, postgres_url
 ):

@@ -69,7 +69,10 @@ async def test_only_a_worker_killed_after_the_mail_was_taken_sends_it_twice(scen
         scene.may_repeat.update([event] * (copies - 1))
         await has_died(worker)
 
-    ledger = await is_over(scene)
+    async with open_pair(scene) as pair:
+        await pair.is_ready()
+        await eventually(lambda: len(scene.smtp.mails) == copies, within=ORPHANED_SECONDS)
+        ledger = await pair.balances(within=ORPHANED_SECONDS)
 
     assert len(ledger.accounts[0].effects[event]) == copies
 
