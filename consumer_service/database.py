@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 T = TypeVar("T")
@@ -53,15 +53,26 @@ def _open_postgresql(url: str, pool_size: int, statement_seconds: int) -> AsyncE
             },
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
-        pool_pre_ping=True,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
+    return engine
+
+
+def _refuse_the_dead(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that its server has closed.
+
+    Costs nothing, where a ping costs three round trips (SQLAlchemy begins and ends a transaction for it). A peer that
+    is gone without a word is noticed by neither before a statement's deadline.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server has closed it")
 
 
 def _open_sqlite(url: str) -> AsyncEngine:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 DATABASE_ERRORS = (SQLAlchemyError, OSError)
@@ -63,15 +63,26 @@ def _postgresql(url: str, deadlines: Deadlines, name: str) -> AsyncEngine:
             server_settings={"application_name": name, **deadlines.for_the_server()},
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         pool_size=10,
         max_overflow=5,
         pool_timeout=deadlines.pool,
-        pool_pre_ping=True,
         hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
+    return engine
+
+
+def _refuse_the_dead(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that its server has closed.
+
+    Costs nothing, where a ping costs three round trips (SQLAlchemy begins and ends a transaction for it). A peer that
+    is gone without a word is noticed by neither before a statement's deadline.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server has closed it")
 
 
 def _sqlite(url: str, deadlines: Deadlines) -> AsyncEngine:

@@ -96,8 +96,11 @@ async def test_a_database_that_refuses_us_raises_what_is_known(postgres_url):
 async def test_a_connection_that_was_cut_is_replaced_without_an_error(postgres_url):
     engine, other = open_engine(postgres_url, pool_size=1), open_engine(postgres_url)
     victim = await scalar(engine, "SELECT pg_backend_pid()")
+    async with engine.connect() as connection:
+        ended = (await connection.get_raw_connection()).driver_connection
 
     await scalar(other, f"SELECT pg_terminate_backend({victim})")
+    await eventually(ended.is_closed)
 
     assert await scalar(engine, "SELECT pg_backend_pid()") != victim
     await engine.dispose()

@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from support.waiting import eventually
 
 from producer_service.database import DATABASE_ERRORS, Deadlines, open_engine
 
@@ -77,10 +78,12 @@ async def test_a_connection_that_the_server_ended_is_replaced(opened):
     engine = opened()
     async with engine.connect() as connection:
         pid = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        ended = (await connection.get_raw_connection()).driver_connection
 
     killer = opened()
     async with killer.connect() as connection:
         await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    await eventually(ended.is_closed)
 
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() != pid
