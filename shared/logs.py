@@ -7,7 +7,8 @@ where a request or a delivery enters, and stand on every line written on its beh
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.types import Processor
@@ -32,10 +33,29 @@ def configure_logs(service: str, *, level: str = "INFO", shape: LogFormat = "aut
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Sink(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     _adopt_the_libraries(first, last, level)
+
+
+class Sink:
+    """A stream that loses what it cannot write, on a full disk say: no line is worth the work that it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if possible; never raises for want of room or of a reader."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write out what was written so far, if possible."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _adopt_the_libraries(first: Sequence[Processor], last: Sequence[Processor], level: str) -> None:
