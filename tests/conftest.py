@@ -1,5 +1,6 @@
 """Fixtures for every folder, and the last line of a run: which real servers it was run on."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ pytest_plugins = ["support.fault_options"]
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=100_000, print_blob=True)
 settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Say that there is no event loop yet, or pytest-asyncio has asyncio make one, which it then leaves unclosed."""
+    asyncio.set_event_loop(None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
