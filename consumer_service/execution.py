@@ -179,6 +179,8 @@ def refused(verdict: Verdict) -> Outcome:
             return DeadLetter(Reason.CRASH_LOOP, "workers died while they worked on this message", "crash_loop")
         case Verdict.AMBIGUOUS:
             return DeadLetter(Reason.AMBIGUOUS, "this was started before, and must not be repeated", "ambiguous")
+        case Verdict.SUSPECT:
+            return Released()  # It comes back marked as a redelivery, and so to where suspects are started alone.
         case _:
             return Retry(DEFER, "another delivery of this message is being worked on", spends_attempt=False)
 

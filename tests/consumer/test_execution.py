@@ -201,10 +201,10 @@ async def test_stopping_twice_does_no_harm_to_a_task_that_is_slow_to_go(without_
     [
         (Verdict.DONE, Duplicate()),
         (Verdict.HELD, Retry(DEFER, "another delivery of this message is being worked on", spends_attempt=False)),
-        (Verdict.SUSPECT, Retry(DEFER, "another delivery of this message is being worked on", spends_attempt=False)),
+        (Verdict.SUSPECT, Released()),
     ],
 )
-def test_what_may_not_start_is_a_duplicate_or_is_put_off(verdict, outcome):
+def test_what_may_not_start_is_a_duplicate_or_is_put_off_or_comes_again_at_once(verdict, outcome):
     assert refused(verdict) == outcome
 
 

@@ -48,10 +48,6 @@ async def test_a_worker_killed_on_its_way_loses_nothing_and_books_nothing_twice(
 
 
 @pytest.mark.timeout(300)
-# Not strict: where workers take longer than 20 s to die one after the other, nothing is put off.
-@pytest.mark.xfail(
-    strict=False, reason="a transaction that finds a dead worker's row is put off, and never started alone"
-)
 async def test_workers_killed_one_after_the_other_at_every_point_lose_nothing_and_book_nothing_twice(scene, doomed):
     async with relaying(scene):
         for point in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"):

@@ -186,11 +186,9 @@ class Deliveries(RuleBasedStateMachine):
         for worker in self.workers:
             self.run(worker.dies())
         last = self._hire()
-        for step in range(PATIENCE):
+        for _ in range(PATIENCE):
             if not self.run(one_step(last, self.line)):
                 break
-            if step > PATIENCE / 2 and not last.held:
-                self.line.gives_all_again()
         assert not self.line.ready
         assert not last.held
         self.run(self._account())
@@ -221,9 +219,6 @@ def test_whatever_happens_on_the_way_effects_keep_their_guarantee_and_nothing_is
     run_state_machine_as_test(lambda: Deliveries(engine, own_loop.run), settings=FEW)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a transaction that finds a dead worker's row is put off, and never started alone"
-)
 def test_a_transaction_that_was_put_off_is_done_although_the_worker_it_waited_for_has_died(engine, own_loop):
     line, outside, message = Line(), Effects(), a_message(an_envelope(TRANSACTIONAL))
     doomed, other = (MortalWorker(engine, line, outside) for _ in range(2))

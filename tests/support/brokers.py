@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
 
 import pytest
+from support.docker_engine import engine_answers
 from support.private_rabbit import PrivateRabbit, find_server
 from support.rabbit import Ctl, Management, NoRabbit, Rabbit, Vhosts, greet, in_vhost
 from support.used import note
@@ -97,6 +98,8 @@ def start_container() -> Rabbit:
         from testcontainers.core.container import DockerContainer
     except ImportError as error:
         raise NoRabbit("testcontainers is not installed") from error
+    if not engine_answers():
+        raise NoRabbit(f"no Docker engine answers that could run {IMAGE}")
     # We remove our container ourselves; the library's reaper would be one more image, with the engine's socket in it.
     testcontainers_config.ryuk_disabled = True
     try:

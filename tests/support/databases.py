@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from support.docker_engine import engine_answers
 from support.private_postgres import START_SECONDS, NoPostgres, PrivatePostgres
 from support.used import note
 from support.waiting import eventually
@@ -168,6 +169,8 @@ def _in_a_container() -> Iterator[PostgresServer]:
         from testcontainers.community.postgres import PostgresContainer
     except ImportError:
         raise NoPostgres("testcontainers is not installed") from None
+    if not engine_answers():
+        raise NoPostgres("no Docker engine answers")
     try:
         container = PostgresContainer(IMAGE, driver=None).start()
     except (DockerException, OSError) as error:

@@ -103,10 +103,6 @@ class Line:
     def put(self, message: Message, *, redelivered: bool = False) -> None:
         self.ready.append((message, redelivered))
 
-    def gives_all_again(self) -> None:
-        """Be as after the end of a session that had been brought everything and had looked at nothing."""
-        self.ready = deque((message, True) for message, _ in self.ready)
-
     def replay(self, index: int) -> Message:
         """Send a dead letter back to its queue, as its first attempt and with one more replay."""
         message = self.dead.pop(index % len(self.dead))
