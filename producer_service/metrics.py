@@ -32,6 +32,11 @@ class Relaying(Protocol):
         """Whether the broker has asked publishers to wait."""
         ...
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions with the broker it has had."""
+        ...
+
 
 class Metrics:
     """The producer's counters, in the registry it is given."""
@@ -73,6 +78,8 @@ class Metrics:
         interrupted.set_function(lambda: bool(relay.interrupted_by))
         blocked = self._gauge("tidings_broker_blocked", "1 while the broker asks publishers to wait (an alarm)")
         blocked.set_function(lambda: relay.blocked)
+        sessions = self._gauge("tidings_publisher_sessions", "Sessions the relay has had; one is as it should be")
+        sessions.set_function(lambda: relay.sessions)
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, meaning, registry=self._registry)

@@ -99,6 +99,11 @@ class Relay:
         """Whether the broker has asked publishers to wait."""
         return self._publisher.blocked
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions with the broker it has had."""
+        return self._publisher.sessions
+
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until `stop` is set, then return after the batch in hand (about 25 s at the very most)."""
         self.running = True

@@ -101,6 +101,11 @@ class Publisher(Protocol):
         """Whether the broker has asked publishers to wait (a memory or disk alarm)."""
         ...
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions were opened so far: one is as it should be, each further one replaced one that ended."""
+        ...
+
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Receipt]:
         """Publish in this order and return one receipt per message, in this order.
 

@@ -121,6 +121,7 @@ class MemoryPublisher:
     """Publishes into the broker of this process; confirmed when it returns."""
 
     blocked = False
+    sessions = 1
 
     def __init__(self, transport: MemoryTransport) -> None:
         """Remember the broker."""

@@ -83,6 +83,10 @@ class DoomedPublisher:
     def blocked(self) -> bool:
         return self._inner.blocked
 
+    @property
+    def sessions(self) -> int:
+        return self._inner.sessions
+
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Receipt]:
         self._doom.passes("P3")
         receipts = await self._inner.publish(messages)

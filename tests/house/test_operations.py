@@ -17,7 +17,7 @@ from shared.topology import Remedy
 
 
 class StandingRelay:
-    running, interrupted_by, blocked = True, "", False
+    running, interrupted_by, blocked, sessions = True, "", False, 1
 
 
 @pytest.fixture(scope="module")

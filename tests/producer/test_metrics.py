@@ -13,6 +13,7 @@ class StandingRelay:
     running = True
     interrupted_by = ""
     blocked = False
+    sessions = 1
 
 
 def test_the_names_that_dashboards_rely_on_are_there_from_the_first_scrape():
@@ -65,12 +66,13 @@ def test_the_high_water_mark_is_followed():
 def test_the_relay_is_followed():
     registry, relay = CollectorRegistry(), StandingRelay()
     Metrics(registry).follow_relay(relay)
-    names = ("tidings_relay_running", "tidings_relay_interrupted", "tidings_broker_blocked")
+    states = ("relay_running", "relay_interrupted", "broker_blocked", "publisher_sessions")
+    names = [f"tidings_{state}" for state in states]
 
     before = [registry.get_sample_value(name) for name in names]
-    relay.interrupted_by, relay.blocked = "the broker has asked publishers to wait", True
+    relay.interrupted_by, relay.blocked, relay.sessions = "the broker has asked publishers to wait", True, 2
 
-    assert (before, [registry.get_sample_value(name) for name in names]) == ([1, 0, 0], [1, 1, 1])
+    assert (before, [registry.get_sample_value(name) for name in names]) == ([1, 0, 0, 1], [1, 1, 1, 2])
 
 
 def test_no_label_is_unbounded():

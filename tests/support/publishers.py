@@ -16,6 +16,7 @@ class RecordingPublisher:
         self.fates: dict[str, Fate] = {}
         self.away = False
         self.blocked = False
+        self.sessions = 1
 
     @property
     def ids(self) -> list[str]:

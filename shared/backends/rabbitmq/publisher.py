@@ -38,6 +38,7 @@ class RabbitPublisher:
         self._confirm_seconds = confirm_seconds
         self._refusal_seconds = refusal_seconds
         self._opened_at = 0.0
+        self.sessions = 0
         self._in_the_air = 0
         self._session: Session | None = None
         self._confirms: Confirms | None = None
@@ -96,6 +97,7 @@ class RabbitPublisher:
             if self._session is None or self._confirms is None:
                 self._session = await Session.open(self._url, name=self._name, confirms=True)
                 self._opened_at = monotonic()
+                self.sessions += 1
                 self._confirms = Confirms(self._session.channel)
                 self._session.listen(self._confirms)
             return self._session, self._confirms
