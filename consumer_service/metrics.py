@@ -69,6 +69,9 @@ class ConsumerMetrics:
         # Finding a child by its labels costs more than counting with it, and these are found once a delivery.
         self.delivery = cache(self.deliveries.labels)
         self.task = cache(self.task_seconds.labels)
+        self.inbox_rows = Gauge(
+            "tidings_inbox_rows", "Rows of the inbox, about, as of the last hourly sweep.", registry=registry
+        )
         self.loop_lag = Histogram(
             "tidings_loop_lag_seconds", "How late the event loop is.", buckets=SECONDS, registry=registry
         )

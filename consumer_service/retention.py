@@ -10,11 +10,12 @@ What was done with a message is remembered for longer than anybody can send it b
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Delete, Update, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Delete, Update, delete, exists, func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumer_service.clock import ago
@@ -34,12 +35,21 @@ log: Any = structlog.get_logger()
 
 
 async def forget_for_ever(
-    engine: AsyncEngine, *, keep: timedelta, replayable: timedelta, pause_seconds: float = SWEEP_SECONDS
+    engine: AsyncEngine,
+    *,
+    keep: timedelta,
+    replayable: timedelta,
+    remembered: Callable[[float], object],
+    pause_seconds: float = SWEEP_SECONDS,
 ) -> None:
-    """Forget now and then what is older than `keep`, until cancelled. A database that is away is asked again later."""
+    """Forget now and then what is older than `keep`, until cancelled. A database that is away is asked again later.
+
+    After each time `remembered` is told about how many rows the inbox holds.
+    """
     while True:
         try:
             forgotten = await forget(engine, keep=keep, replayable=replayable)
+            remembered(await rows(engine))
         except DATABASE_ERRORS as error:
             log.warning("inbox.not_swept", error=type(error).__name__)
         else:
@@ -63,6 +73,14 @@ async def forget(engine: AsyncEngine, *, keep: timedelta, replayable: timedelta)
         pass
     await _execute(engine, delete(WorkerRow).where(WorkerRow.seen_at < ago(dialect, WORKERS_KEPT)))
     return forgotten
+
+
+async def rows(engine: AsyncEngine) -> int:
+    """Return how many rows the inbox holds: PostgreSQL's own estimate, because a month of them takes long to count."""
+    estimate = text("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'inbox'::regclass")
+    counted = select(func.count()).select_from(InboxMessage)
+    async with engine.connect() as connection:
+        return int(await connection.scalar(estimate if engine.dialect.name == "postgresql" else counted) or 0)
 
 
 async def expire(engine: AsyncEngine, *, replayable: timedelta) -> int:

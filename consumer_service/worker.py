@@ -78,6 +78,7 @@ class Worker:
         self.name = worker_name()
         metrics, inbox, quarantine = ConsumerMetrics(self.registry), Inbox(engine, worker=self.name), Quarantine()
         self._loop_lag = metrics.loop_lag
+        self._inbox_rows = metrics.inbox_rows
         self._consumers: list[Consumer] = []
         self._supervisors: list[Supervisor] = []
         for family in dict.fromkeys(task.queue for task in tasks):
@@ -110,7 +111,9 @@ class Worker:
             await _either(seen, stop)
             working = [group.create_task(consumer.run(), name=consumer.queue) for consumer in self._consumers]
             keep, replayable = self._settings.inbox_retention, self._settings.replayable
-            forgetting = forget_for_ever(self._engine, keep=keep, replayable=replayable)
+            forgetting = forget_for_ever(
+                self._engine, keep=keep, replayable=replayable, remembered=self._inbox_rows.set
+            )
             working.append(group.create_task(forgetting, name="forgetting"))
             working.append(group.create_task(watch_lag(self._loop_lag.observe), name="watching the loop"))
             self._started = True

@@ -2,7 +2,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 from structlog.testing import capture_logs
 from support.dead_letters import a_dead_message, buried, grown_old, put_in_state, the_letter, the_letters
 from support.inboxes import an_assignment, dead, done, long_ago, statuses, waiting, was_last_seen
@@ -10,7 +10,7 @@ from support.waiting import eventually
 
 from consumer_service.lifecycle import FINAL, HELD, State
 from consumer_service.models import InboxMessage, WorkerRow
-from consumer_service.retention import FORGOTTEN_AT_ONCE, expire, forget, forget_for_ever
+from consumer_service.retention import FORGOTTEN_AT_ONCE, expire, forget, forget_for_ever, rows
 
 A_MONTH, A_WEEK = timedelta(days=30), timedelta(days=7)
 
@@ -92,7 +92,7 @@ async def test_a_row_that_is_being_worked_on_keeps_nobody_waiting(postgres_engin
 async def test_forgets_again_and_again_and_survives_a_database_that_is_away(no_database):
     with capture_logs() as lines:
         sweeping = asyncio.create_task(
-            forget_for_ever(no_database, keep=A_MONTH, replayable=A_WEEK, pause_seconds=0.01)
+            forget_for_ever(no_database, keep=A_MONTH, replayable=A_WEEK, remembered=lambda _: None, pause_seconds=0.01)
         )
         await eventually(lambda: len(lines) > 2)
         sweeping.cancel()
@@ -178,3 +178,20 @@ async def test_what_was_decided_on_long_ago_is_deleted_and_what_waits_never_is(e
     await forget(engine, keep=A_MONTH, replayable=A_MONTH * 2)
 
     assert len(await the_letters(engine)) == (0 if state in FINAL else 1)
+
+
+async def test_after_a_sweep_it_is_told_how_many_rows_are_left(engine, inbox):
+    await inbox.start([an_assignment() for _ in range(3)])
+    if engine.dialect.name == "postgresql":
+        async with engine.begin() as connection:
+            await connection.execute(text("ANALYZE inbox"))
+    told = []
+
+    sweeping = asyncio.create_task(
+        forget_for_ever(engine, keep=A_MONTH, replayable=A_WEEK, remembered=told.append, pause_seconds=3600)
+    )
+    await eventually(lambda: told)
+    sweeping.cancel()
+
+    assert told == [3]
+    assert await rows(engine) == 3
