@@ -38,7 +38,7 @@ def open_engine(url: str, *, pool_size: int = 10, statement_seconds: int = STATE
 
 
 def _open_postgresql(url: str, pool_size: int, statement_seconds: int) -> AsyncEngine:
-    import asyncpg  # type: ignore[import-untyped]
+    import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
     async def connect() -> Any:
         return await asyncpg.connect(

@@ -153,7 +153,7 @@ async def _caught(work: Awaitable[T]) -> T | Exception:
         return await work
     # A task may raise anything at all, and whatever it raises must become an outcome: this is the only place
     # that can promise that a worker survives its tasks.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - whatever a task raises becomes an outcome
         return error
 
 

@@ -53,7 +53,7 @@ def open_engine(url: str, *, deadlines: Deadlines | None = None, name: str = "ti
 
 
 def _postgresql(url: str, deadlines: Deadlines, name: str) -> AsyncEngine:
-    import asyncpg  # type: ignore[import-untyped]
+    import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
     async def connect() -> Any:
         return await asyncpg.connect(

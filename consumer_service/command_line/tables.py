@@ -114,4 +114,4 @@ def _plain(value: object) -> object:
         case bytes():
             return value.hex()
         case _:
-            return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else str(value)  # type: ignore[arg-type]
+            return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else str(value)  # type: ignore[arg-type]  # never a class

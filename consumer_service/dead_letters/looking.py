@@ -104,8 +104,8 @@ async def groups(engine: AsyncEngine, wanted: Filter, *, limit: int | None = Non
         .order_by(grouped.c.count.desc(), grouped.c.queue, grouped.c.fingerprint)
     )
     async with engine.connect() as connection:
-        rows = await connection.execute(statement.limit(limit))
-        return [Group(**dict(row._mapping)) for row in rows]  # noqa: SLF001 - the documented way to a mapping
+        found = await connection.execute(statement.limit(limit))
+        return [Group(**row) for row in found.mappings()]
 
 
 def _totals() -> tuple[ColumnElement[Any], ...]:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.composition import open_pair
-from support.generations import relaying
+from support.composition import open_pair, relaying
 from support.pair import MAIL, PROMPT
 from support.smtp import HANG
 from support.waiting import eventually

@@ -3,8 +3,7 @@
 import os
 
 import pytest
-from support.composition import open_pair
-from support.generations import relaying
+from support.composition import open_pair, relaying
 from support.pair import PROMPT
 from support.processes import ROOT
 from support.waiting import eventually

@@ -5,8 +5,7 @@ import signal
 from contextlib import AsyncExitStack
 
 import pytest
-from support.composition import open_pair
-from support.generations import relaying, working
+from support.composition import open_pair, relaying, working
 from support.pair import MAIL, PROMPT
 from support.smtp import HANG
 from support.waiting import eventually

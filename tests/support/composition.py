@@ -32,7 +32,7 @@ from consumer_service.settings import Settings as ConsumerSettings
 from consumer_service.tasks.verification_mail import SendVerificationMail
 from consumer_service.worker import Worker, open_tasks
 from producer_service import database as producer_database
-from producer_service.app import producer
+from producer_service.app import producer, relay_alone
 from producer_service.migrations import VERSION_TABLE, newest
 from producer_service.models import Base as ProducerTables
 from producer_service.settings import Settings as ProducerSettings
@@ -77,7 +77,7 @@ async def open_pair(scene: Scene) -> AsyncIterator[Pair]:
         settings = settings_from(ProducerSettings, scene.producer_env)
         transport = open_transport(settings.broker_url.get_secret_value(), name="producer")
         api = await stack.enter_async_context(asking(await stack.enter_async_context(producer(settings, transport))))
-        worker = await stack.enter_async_context(_working(scene))
+        worker = await stack.enter_async_context(working(scene))
         yield Pair(**{each.name: getattr(scene, each.name) for each in fields(scene)}, api=api, worker=worker)
 
 
@@ -146,9 +146,9 @@ def settings_from(kind: type[S], env: Mapping[str, str]) -> S:
 
 
 @asynccontextmanager
-async def _working(scene: Scene) -> AsyncIterator[Worker]:
-    """Run a worker with one task of the product and one of ours."""
-    settings = settings_from(ConsumerSettings, scene.consumer_env)
+async def working(scene: Scene, **env: str) -> AsyncIterator[Worker]:
+    """Run a worker with one task of the product and one of ours; stop it, as an orchestrator would, on leaving."""
+    settings = settings_from(ConsumerSettings, {**scene.consumer_env, **env})
     transport = open_transport(settings.broker_url, name="consumer")
     async with open_tasks(settings, ("mail",)) as tasks:
         ours = [task for task in tasks if isinstance(task, SendVerificationMail)]
@@ -160,3 +160,12 @@ async def _working(scene: Scene) -> AsyncIterator[Worker]:
         finally:
             stop.set()
             await running
+
+
+@asynccontextmanager
+async def relaying(scene: Scene) -> AsyncIterator[None]:
+    """Publish what the outbox holds, for as long as this context lasts."""
+    settings = settings_from(ProducerSettings, scene.producer_env)
+    transport = open_transport(settings.broker_url.get_secret_value(), name="relay")
+    async with relay_alone(settings, transport):
+        yield
