@@ -28,5 +28,5 @@ def ago(dialect: str, span: timedelta) -> ColumnElement[Any]:
     """Return the moment that lies `span` before now, by the clock of a database of this dialect."""
     seconds = int(span.total_seconds())
     if dialect == "sqlite":
-        return func.datetime("now", f"-{seconds} seconds")
+        return func.strftime("%Y-%m-%d %H:%M:%f", "now", f"-{seconds} seconds")
     return func.current_timestamp() - span

@@ -4,7 +4,8 @@ import socket
 from dataclasses import replace
 
 import pytest
-from support.processes import Services, open_services
+from support.commands import run_consumer
+from support.processes import open_services
 from support.waiting import eventually
 
 from consumer_service.queues import queue_name
@@ -27,10 +28,15 @@ def services(tmp_path):
         yield opened
 
 
-def ended(services: Services, *arguments, **env):
+@pytest.fixture
+def ended(tmp_path):
     """Run a command to its end; return its exit code and the lines it said."""
-    service = services.start("consumer_service", *arguments, env=AWAY | env)
-    return service.process.wait(30), service.said.splitlines()
+
+    def ended(*arguments, **env):
+        ended = run_consumer(*arguments, env=AWAY | env, folder=tmp_path)
+        return ended.code, ended.said
+
+    return ended
 
 
 @pytest.mark.parametrize(
@@ -59,8 +65,8 @@ def ended(services: Services, *arguments, **env):
         (["worker", "-q", "notification"], NOTIFICATION | {"TIDINGS_PREFETCH": "9999"}, [ARITHMETIC]),
     ],
 )
-def test_a_command_that_cannot_be_carried_out_says_why_in_clear_lines(services, arguments, env, said):
-    assert ended(services, *arguments, **env) == (2, said)
+def test_a_command_that_cannot_be_carried_out_says_why_in_clear_lines(ended, arguments, env, said):
+    assert ended(*arguments, **env) == (2, said)
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(services):
@@ -74,22 +80,22 @@ def test_a_port_that_is_taken_is_said_in_one_line(services):
     assert line.startswith(f"TIDINGS_HTTP_PORT: cannot listen on 127.0.0.1, port {env['TIDINGS_HTTP_PORT']}: ")
 
 
-def test_a_database_that_cannot_be_migrated_is_said_in_one_line(services):
-    code, (line,) = ended(services, "migrate")
+def test_a_database_that_cannot_be_migrated_is_said_in_one_line(ended):
+    code, (line,) = ended("migrate")
 
     assert code == 1
     assert line.startswith("the database cannot be used: ")
 
 
-def test_a_database_is_migrated_without_a_broker(services, tmp_path):
-    code, _ = ended(services, "migrate", TIDINGS_BROKER_URL="", TIDINGS_DATABASE_URL=f"sqlite:///{tmp_path}/tidings.db")
+def test_a_database_is_migrated_without_a_broker(ended, tmp_path):
+    code, _ = ended("migrate", TIDINGS_BROKER_URL="", TIDINGS_DATABASE_URL=f"sqlite:///{tmp_path}/tidings.db")
 
     assert code == 0
     assert (tmp_path / "tidings.db").exists()
 
 
-def test_the_tasks_are_shown_with_their_messages_queues_and_policies(services):
-    code, lines = ended(services, "tasks")
+def test_the_tasks_are_shown_with_their_messages_queues_and_policies(ended):
+    code, lines = ended("tasks")
 
     shown = [line.split()[:4] for line in lines]
     assert code == 0

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
+from support.commands import run_command
 from support.databases import on_sqlite
-from support.processes import open_services
 
 from producer_service.inspection import Inspection
 from producer_service.models import Status
@@ -20,14 +21,14 @@ pytestmark = [on_sqlite, pytest.mark.slow]
 @pytest.fixture
 def outbox_says(tmp_path, database_url, engine):  # noqa: ARG001 - its tables
     """Run `outbox ...` with the database's URL and nothing else; return its exit code and the lines it said."""
-    with open_services(tmp_path) as services:
 
-        async def said(*arguments, **env):
-            ours = {"TIDINGS_DATABASE_URL": database_url, "USER": "ada"}
-            service = services.start("producer_service", "outbox", *arguments, env=ours | env)
-            return await asyncio.to_thread(service.process.wait, 60), service.said.splitlines()
+    async def said(*arguments, **env):
+        ours = {"TIDINGS_DATABASE_URL": database_url, "USER": "ada"}
+        run = partial(run_command, "producer_service", "outbox", *arguments, env=ours | env, folder=tmp_path)
+        ended = await asyncio.to_thread(run)
+        return ended.code, ended.said
 
-        yield said
+    return said
 
 
 @pytest.fixture

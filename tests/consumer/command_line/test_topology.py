@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.processes import open_services
+from support.commands import run_consumer
 from support.rabbit_admin import administering
 
 DEAD = "consumer.mail.dead"
@@ -13,18 +13,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def services(tmp_path):
-    with open_services(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ended(services):
+def ended(tmp_path):
     """Run a topology command with the broker's URL and nothing else; return its exit code and the lines it said."""
 
     def ended(*arguments, **env):
-        service = services.start("consumer_service", "topology", *arguments, env=env)
-        return service.process.wait(60), service.said.splitlines()
+        ended = run_consumer("topology", *arguments, env=env, folder=tmp_path)
+        return ended.code, ended.said
 
     return ended
 
