@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.builders import a_queue, a_topology
 from support.inboxes import JournalInbox, is_alive
-from support.tasks import create_effects
+from support.schemas import Schema
+from support.tasks import EFFECTS
 from support.transports import WatchedTransport
 
 from consumer_service.consumer import Consumer
@@ -20,27 +22,33 @@ from consumer_service.dispatch import AnyTask, Dispatcher
 from consumer_service.execution import Execution
 from consumer_service.inbox import Inbox
 from consumer_service.metrics import ConsumerMetrics
-from consumer_service.migrations import migrate
+from consumer_service.migrations import VERSION_TABLE, configuration
+from consumer_service.models import Base
 from consumer_service.quarantine import Quarantine
 from consumer_service.supervisor import Pace, Supervisor
 
 HASTY = Pace(shortest_pause=0.01, longest_pause=0.05, watch=0.02, silent=30.0)
 
 
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    newest = ScriptDirectory.from_config(configuration()).get_current_head()
+    return Schema(VERSION_TABLE, newest or "", Base.metadata, EFFECTS.metadata)
+
+
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:
+    """A database as migrations leave it, with the table that the tests' own tasks write to."""
     engine = open_engine(database_url)
-    await migrate(engine)
-    await create_effects(engine)
+    await schema.lay(engine)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-async def postgres_engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
+async def postgres_engine(postgres_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(postgres_url)
-    await migrate(engine)
-    await create_effects(engine)
+    await schema.lay(engine)
     yield engine
     await engine.dispose()
 

@@ -11,11 +11,12 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created, an_envelope
 from support.clients import asking
 from support.publishers import RecordingPublisher
+from support.schemas import Schema
 
 from producer_service.app import producer
 from producer_service.backoff import Backoff
@@ -39,18 +40,15 @@ Run = Callable[[Relay], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture(scope="session")
-def newest_revision() -> str:
-    return newest()
+def schema() -> Schema:
+    return Schema(VERSION_TABLE, newest(), Base.metadata)
 
 
 @pytest.fixture
-async def engine(database_url: str, newest_revision: str) -> AsyncIterator[AsyncEngine]:
-    """A database as migrations leave it, made faster; `test_migrations` proves that it is the same."""
+async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:
+    """A database as migrations leave it."""
     engine = open_engine(database_url)
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-        await connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY)"))
-        await connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES ('{newest_revision}')"))  # noqa: S608 - ours
+    await schema.lay(engine)
     yield engine
     await engine.dispose()
 
