@@ -24,6 +24,13 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for PostgreSQL by name; what runs on each kind of database is marked where it is parametrised."""
+    for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker("postgres")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a process that xdist started: tell the one that prints."""
     told = getattr(session.config, "workeroutput", None)

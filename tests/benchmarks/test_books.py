@@ -17,6 +17,8 @@ from shared.backends import open_transport
 from shared.envelope import EnvelopeReader
 from shared.events import UserCreated
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def broker_url(rabbitmq) -> str:

@@ -38,6 +38,7 @@ async def test_the_time_is_what_lies_between_the_two_marks_of_the_contender_itse
     assert measured.as_numbers()["broker_cpu"] is None
 
 
+@pytest.mark.slow
 async def test_only_the_work_between_the_marks_is_paid_for(here):
     a_script(
         here,

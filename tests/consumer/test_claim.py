@@ -132,6 +132,7 @@ def test_what_is_done_or_in_living_hands_is_never_granted(row, guarantee, replay
     assert answer is not Verdict.GRANTED or not (row.status is Status.DONE or in_living_hands)
 
 
+@pytest.mark.slow
 @given(row=ROWS, **CIRCUMSTANCES)
 def test_an_effect_that_may_have_happened_is_repeated_only_where_the_task_allows_it(
     row, guarantee, replays, is_mine, alone

@@ -10,6 +10,8 @@ from support.waiting import eventually
 
 from shared.errors import BrokerUnavailable
 
+pytestmark = pytest.mark.slow
+
 MAIL, DEAD = "consumer.mail", "consumer.mail.dead"
 
 

@@ -84,6 +84,7 @@ async def play(steps, messages, transport):
                 await asyncio.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_class", [ScriptedTask, ScriptedTransactionalTask, ScriptedAtMostOnceTask])
 @SOME
 @given(scripts=SCRIPTS, steps=STEPS)

@@ -65,6 +65,7 @@ def test_the_reason_quotes_no_value_and_is_one_line():
     assert found.error.isprintable()
 
 
+@pytest.mark.slow
 @given(body=st.binary(), content_type=st.none() | st.text(), headers=st.dictionaries(st.text(), st.text()))
 def test_no_message_whatever_is_in_it_does_more_than_become_a_dead_letter(body, content_type, headers):
     assert isinstance(dispatch(body=body, content_type=content_type, headers=headers), DeadLetter)

@@ -101,6 +101,7 @@ async def test_twins_that_come_together_are_done_once(engine, execution):
     assert set((await effects(engine)).values()) == {1}
 
 
+@pytest.mark.slow
 async def test_every_task_has_its_own_time(execution):
     assert await execution.run_together(several(SlowTask())) == [Done()] * 5
 

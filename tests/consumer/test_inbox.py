@@ -234,6 +234,7 @@ async def test_a_nonsensical_attempt_does_not_upset_the_database(engine, inbox):
     assert (await remembered(engine)).attempt == 1
 
 
+@pytest.mark.slow
 async def test_hundreds_are_started_and_ended_in_one_go(engine, inbox):
     assignments = [an_assignment() for _ in range(300)]
 

@@ -186,6 +186,7 @@ def test_a_prefetch_that_cannot_be_acked_in_time_is_refused_with_the_arithmetic(
     assert "TIDINGS_ACK_TIMEOUT_SECONDS=1800" in str(said.value)
 
 
+@pytest.mark.slow
 @given(
     concurrency=st.integers(1, 1000),
     prefetch=st.none() | st.integers(1, 65535),

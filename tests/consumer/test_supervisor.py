@@ -232,6 +232,7 @@ async def test_the_check_says_why_there_is_no_session(transport, no_database):
         await under_test.supervisor.check()
 
 
+@pytest.mark.slow
 async def test_the_check_fails_as_soon_as_it_drains(transport, no_database):
     under_test = Supervising(transport, no_database, QUICK)
     running = asyncio.create_task(under_test.supervisor.run(under_test.stop, grace_seconds=0.5))

@@ -133,6 +133,7 @@ async def go_back(engine):
         await connection.execute(text(f"DELETE FROM {VERSION_TABLE}"))  # noqa: S608 - ours
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_declares_what_it_needs_when_it_is_told_to_and_waits_for_the_broker(engine):
     transport, task = LateTransport(), RecordingTask()

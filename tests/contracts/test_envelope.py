@@ -153,6 +153,7 @@ def test_a_structured_event_without_a_content_type_is_read():
     assert READER.read(Message(a_body())).type == "user.created"
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.binary(max_size=300),
@@ -163,6 +164,7 @@ def test_whatever_arrives_is_read_or_refused_with_a_reason(body, content_type, h
     assert answer_to(Message(body, content_type=content_type, headers=headers))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from([*json.loads(a_body())]), ANY_JSON))
 def test_an_event_with_any_fields_replaced_is_read_or_refused_with_a_reason(changes):

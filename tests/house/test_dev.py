@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.repository import ROOT, read
 
+pytestmark = pytest.mark.slow
+
 PYTHON = Path(sys.base_prefix) / "bin" / "python3"
 """The Python beneath our virtual environment, which may have pip where that has none."""
 

@@ -174,6 +174,7 @@ async def test_documentation_is_served_only_where_it_is_wanted(settings, wanted,
         assert (await client.get("/docs")).status_code == status
 
 
+@pytest.mark.slow
 async def test_a_full_outbox_refuses_new_work_until_it_is_drained_and_goes_on_answering(
     settings, recorded, change, statuses
 ):

@@ -30,6 +30,7 @@ def test_a_database_it_cannot_use_is_refused_with_what_it_can(url):
         open_engine(url)
 
 
+@pytest.mark.slow
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(opened):
     async with opened(statement=0.2).connect() as connection:
         with pytest.raises(DBAPIError, match="statement timeout"):
@@ -45,6 +46,7 @@ async def test_a_lock_that_does_not_come_is_not_waited_for(opened):
             await waiter.execute(text("SELECT pg_advisory_lock(1)"))
 
 
+@pytest.mark.slow
 async def test_a_transaction_that_idles_loses_its_session(opened):
     async with opened(idle_in_transaction=0.2).connect() as connection:
         await connection.execute(text("SELECT 1"))

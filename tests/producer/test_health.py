@@ -156,6 +156,7 @@ async def test_a_broker_that_is_away_is_only_a_detail(ask, make_relay, running, 
     assert response.json()["checks"]["relay"]["detail"] == "waits: localhost:5672: refused"
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_a_check_that_hangs_fails_by_its_own_deadline(ask):
     checks = (await ask("/readyz", checks=HangingChecks)).json()["checks"]

@@ -24,6 +24,7 @@ def test_what_is_no_envelope_is_masked_as_a_whole(payload):
     assert masked(payload) == MASK
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.text(alphabet="canry", min_size=1) | st.integers(min_value=10**6) | st.none() | st.booleans(),

@@ -123,6 +123,7 @@ async def test_what_cannot_succeed_is_parked_with_its_reason(make_relay, running
     assert (row.parked_reason, row.attempts) == (str(fate), 1)
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_what_nobody_is_bound_for_is_parked_after_three_tries(
     make_relay, running, recorded, publisher, rows_like
@@ -164,6 +165,7 @@ async def test_a_released_message_is_published_before_what_waited_for_it(
     assert publisher.ids == [parked, parked, behind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.UNKNOWN])
 async def test_what_may_succeed_later_is_published_again(make_relay, running, recorded, publisher, rows_like, fate):
     (event_id,) = await recorded()

@@ -64,6 +64,7 @@ async def test_it_serves_until_it_is_told_to_stop(app, port, answers):
     assert not await answers()
 
 
+@pytest.mark.slow
 async def test_it_goes_on_serving_while_it_drains(app, port, answers):
     stopping = asyncio.Event()
     serving = asyncio.create_task(serve(app, host="127.0.0.1", port=port, stopping=stopping, drain_seconds=0.5))

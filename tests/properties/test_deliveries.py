@@ -26,6 +26,8 @@ from consumer_service.migrations import migrate
 from consumer_service.models import InboxMessage, WorkerRow
 from shared.events import UserCreated, UserEmailVerified, UserPasswordResetRequested
 
+pytestmark = pytest.mark.slow
+
 ANN, SOME_ID, FIRST = UUID(int=1), UUID(int=2), datetime(2026, 1, 1, tzinfo=UTC)
 ANYWHERE = st.integers(0, 7)
 ENDINGS = st.sampled_from(["fine", "fine", "temporary", "permanent", "unexpected", "unknown"])

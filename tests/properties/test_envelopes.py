@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.contracts import ENVELOPES
@@ -11,6 +12,8 @@ from shared.envelope import STRUCTURED, EnvelopeReader, encode, schema_uri
 from shared.errors import EnvelopeError
 from shared.events import EVENTS
 from shared.transport import Message
+
+pytestmark = pytest.mark.slow
 
 READER = EnvelopeReader([*EVENTS, *COMMANDS])
 CANARY = "canary"

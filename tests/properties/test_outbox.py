@@ -27,6 +27,8 @@ from producer_service.relay import Pace, Relay
 from shared.errors import BrokerUnavailable
 from shared.transport import Fate, Receipt
 
+pytestmark = pytest.mark.slow
+
 AGGREGATES = [UUID(int=number) for number in range(1, 5)]
 FROZEN_SECONDS = 0.3
 """Longer than the server lets a transaction of these relays idle."""

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from consumer_service.outcome import (
 )
 from consumer_service.retry import LONGEST_WISH, STEEPEST_GROWTH, RetryPolicy
 from shared.topology import RUNGS, choose_rung
+
+pytestmark = pytest.mark.slow
 
 WAITS = st.timedeltas(timedelta(milliseconds=1), timedelta(days=2))
 POLICIES = st.builds(

@@ -23,7 +23,9 @@ URL = "TIDINGS_TEST_POSTGRES_URL"
 IMAGE = "postgres:17-alpine"
 
 
-on_postgres = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+ON_POSTGRES = pytest.param("postgresql", marks=pytest.mark.postgres)
+
+on_postgres = pytest.mark.parametrize("server", [ON_POSTGRES], indirect=True)
 """For what SQLite cannot do: several writers, row locks, deadlines kept by the server."""
 
 on_sqlite = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
@@ -114,7 +116,7 @@ def open_postgres() -> Iterator[PostgresServer]:
     raise NoPostgres(f"no PostgreSQL: {'; '.join(reasons)}. Install Debian's `postgresql`, or set {URL}")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", ON_POSTGRES])
 def server(request: pytest.FixtureRequest) -> PostgresServer | None:
     """Where the test's database lives; None is SQLite, which lives in a file."""
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")

@@ -128,6 +128,7 @@ async def test_a_released_delivery_comes_again_at_once_marked_as_redelivered(app
         assert (second.message, second.redelivered) == (first.message, True)
 
 
+@pytest.mark.slow
 async def test_a_retried_delivery_comes_home_alone_after_its_delay_with_its_notes(applied):
     message = a_message(headers={"kept": "yes"})
     await publish(applied, message)
@@ -149,6 +150,7 @@ async def test_a_retried_delivery_comes_home_alone_after_its_delay_with_its_note
             await take(notification, 1, within=0.3)
 
 
+@pytest.mark.slow
 async def test_a_delivery_can_be_retried_again_and_again(applied):
     await publish(applied, a_message())
     async with applied.subscribe(MAIL, prefetch=1) as mail:

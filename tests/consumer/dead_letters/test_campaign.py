@@ -119,6 +119,7 @@ async def test_without_anybody_to_do_the_work_it_goes_no_further_than_the_canary
     assert progresses[-1].stopped == "the canary has not finished within 0.2 s; is a worker running?"
 
 
+@pytest.mark.slow
 async def test_it_stops_in_the_middle_of_the_rest_when_the_same_failure_is_back(engine, worker):
     batch, letters = await a_batch(engine, 300)
     worker.errors = {letter.message_id: letter.error for letter in letters[50:]}
@@ -161,6 +162,7 @@ async def test_without_a_canary_all_go_at_once(engine, worker):
     assert progresses[-1].results == {Result.TRYING: 30}
 
 
+@pytest.mark.slow
 async def test_the_rate_is_kept(engine, worker):
     batch, _ = await a_batch(engine, 10)
     began = asyncio.get_running_loop().time()

@@ -47,6 +47,7 @@ async def test_only_what_waits_can_be_discarded(engine, state):
     assert await audited(engine) == []
 
 
+@pytest.mark.slow
 async def test_more_than_one_transaction_can_hold_are_discarded(engine):
     letters = await buried(engine, *(a_dead_message() for _ in range(AT_ONCE + 1)))
 

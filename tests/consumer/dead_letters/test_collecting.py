@@ -44,6 +44,7 @@ def bury(transport, *messages):
         transport.put(GRAVE, message)
 
 
+@pytest.mark.slow
 async def test_what_stands_in_the_broker_comes_into_the_table_and_leaves_the_broker(engine, transport):
     bury(transport, *(a_dead_message() for _ in range(250)))
 
@@ -64,6 +65,7 @@ async def test_a_message_is_acked_only_when_its_row_is_committed(engine, transpo
     assert await the_letters(engine) == []
 
 
+@pytest.mark.slow
 async def test_a_crash_between_commit_and_ack_leaves_one_row(engine, transport):
     bury(transport, a_dead_message())
     with pytest.raises(asyncio.CancelledError):

@@ -66,6 +66,7 @@ async def replay(engine, transport, collector, group):
         return [progress async for progress in campaign.run(batch)][-1]
 
 
+@pytest.mark.slow
 async def test_four_causes_are_seen_and_one_is_replayed_when_it_is_mended_and_not_before(
     engine, transport, consume, morning
 ):

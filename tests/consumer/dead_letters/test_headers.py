@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +14,13 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(headers=st.dictionaries(st.text(), values))
 def test_headers_come_back_as_they_were(headers):
     assert from_text(to_text(headers)) == headers
 
 
+@pytest.mark.slow
 @given(headers=st.dictionaries(st.text(), values))
 def test_every_database_can_hold_the_text(headers):
     text = to_text(headers)

@@ -23,6 +23,7 @@ async def test_the_conversation_ends_politely(catcher):
     assert catcher.commands == ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", TAKEN, "QUIT"]
 
 
+@pytest.mark.slow
 async def test_nothing_that_happens_after_the_mail_was_taken_makes_it_fail(catcher):
     catcher.hang("QUIT")
 
