@@ -13,8 +13,9 @@ __all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
 
 pytest_plugins = ["support.fault_options"]
 
-# What a loaded machine takes longer for is not wrong. The other profile is asked for by `--hypothesis-profile`.
+# What a loaded machine takes longer for is not wrong. The others are asked for by `--hypothesis-profile`.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=10)
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=100_000, print_blob=True)
 settings.load_profile("patient")
 
