@@ -23,7 +23,10 @@ class ConsumerMetrics:
             "tidings_dead_lettered", "Deliveries dead-lettered, by why.", ["queue", "reason"], registry=registry
         )
         self.retries = Counter(
-            "tidings_retries", "Attempts that failed and will be made again.", ["queue", "task"], registry=registry
+            "tidings_retries",
+            "Attempts that failed and will be made again, by the rung on which they wait.",
+            ["queue", "task", "rung"],
+            registry=registry,
         )
         self.task_seconds = Histogram(
             "tidings_task_seconds", "How long tasks ran.", ["task"], buckets=SECONDS, registry=registry

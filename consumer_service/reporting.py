@@ -27,7 +27,6 @@ def report(
     if assignment is not None:
         line |= {"task": assignment.task.name, "correlation_id": assignment.envelope.correlation_id}
     if isinstance(outcome, Retry):
-        metrics.retries.labels(queue, assignment.task.name if assignment else UNREAD).inc()
         line |= {"delay_seconds": round(outcome.delay.total_seconds(), 1), "error": outcome.error}
     if isinstance(outcome, DeadLetter):
         metrics.dead_letters.labels(queue, str(outcome.reason)).inc()

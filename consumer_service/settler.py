@@ -130,7 +130,9 @@ class Settler:
         delivery, outcome, task = settlement.delivery, settlement.outcome, settlement.task
         if isinstance(outcome, Retry) and task is not None:
             notes = retry_notes(delivery, outcome, task, datetime.now(UTC))
-            await delivery.subscription.retry(delivery, outcome.delay, notes)
+            rung = await delivery.subscription.retry(delivery, outcome.delay, notes)
+            if rung is not None:
+                self._metrics.retries.labels(self._queue, task.name, rung).inc()
         elif isinstance(outcome, DeadLetter):
             notes = dead_letter_notes(delivery, outcome, task, datetime.now(UTC))
             await delivery.subscription.dead_letter(delivery, notes)

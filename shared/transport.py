@@ -168,9 +168,10 @@ class Subscription(Protocol):
         """Give these back to the queue at once, for any worker; they come again marked as redelivered."""
         ...
 
-    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         """Bring this delivery back to its queue after about `delay`, with `notes` among its headers.
 
+        Returns the name of the rung on which it waits; None when its session has ended, and it waits nowhere.
         Raises MoveNotConfirmed when no copy is known to be safe; the original is then still unsettled.
         """
         ...

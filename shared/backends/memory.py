@@ -22,6 +22,9 @@ from shared.transport import (
     Receipt,
 )
 
+TIMER = "timer"
+"""Where retried messages wait, each for itself."""
+
 
 @dataclass(slots=True)
 class MemoryQueue:
@@ -189,11 +192,13 @@ class MemorySubscription:
         self._line.changed.set()
         return held
 
-    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         """Bring this one back after `delay`, exactly."""
         for message in self._settle([delivery]):
             again = replace(message, headers={**message.headers, **notes})
             asyncio.get_running_loop().call_later(delay.total_seconds(), self._transport.put, self._name, again)
+            return TIMER
+        return None
 
     async def dead_letter(self, delivery: Delivery, notes: Mapping[str, object]) -> None:
         """Move this one to dead letters."""

@@ -78,9 +78,3 @@ def test_what_nobody_read_has_no_type_of_its_own_because_labels_are_bounded():
     labels = {"queue": QUEUE, "type": "unread", "outcome": "dead_lettered"}
     assert registry.get_sample_value("tidings_deliveries_total", labels) == 1
     assert line["message_id"]
-
-
-def test_a_retry_is_counted_by_its_task():
-    _, registry = reported(Retry(DEFER, "busy"), an_assignment())
-
-    assert registry.get_sample_value("tidings_retries_total", {"queue": QUEUE, "task": "RecordingTask"}) == 1

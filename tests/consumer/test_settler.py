@@ -152,6 +152,15 @@ async def test_a_retry_carries_the_next_attempt_its_delay_and_its_notes(settler,
     assert (notes[ATTEMPT], notes["tidings-error"]) == (3, "busy")
 
 
+async def test_a_retry_is_counted_by_its_task_and_its_rung_unless_its_session_has_ended(settler, session, registry):
+    await settled(settler, ending(A_RETRY, session))
+    session.ended = True
+    await settled(settler, ending(A_RETRY, session))
+
+    labels = {"queue": "consumer.mail", "task": "RecordingTask", "rung": "retry.5s"}
+    assert registry.get_sample_value("tidings_retries_total", labels) == 1
+
+
 async def test_a_dead_letter_carries_its_reason(settler, session):
     unreadable = Settlement(a_delivery(subscription=session), DeadLetter("malformed", "not JSON", "malformed"))
 

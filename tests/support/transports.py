@@ -86,13 +86,13 @@ class WatchedSubscription(MemorySubscription):
         self._note("released", deliveries)
         await super().release(deliveries)
 
-    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         self._refuse()
         self._note("retried", [delivery])
         quick = delay * QUICKLY
         self._watched.on_its_way += 1
         asyncio.get_running_loop().call_later(quick.total_seconds(), self._arrived)
-        await super().retry(delivery, quick, notes)
+        return await super().retry(delivery, quick, notes)
 
     def _arrived(self) -> None:
         self._watched.on_its_way -= 1
@@ -134,9 +134,10 @@ class RecordingSubscription:
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         self.journal += [("released", id_) for id_ in ids(deliveries)]
 
-    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         await self._move("retried", delivery, notes)
         self.delays.append(delay)
+        return None if self.ended else "retry.5s"
 
     async def dead_letter(self, delivery: Delivery, notes: Mapping[str, object]) -> None:
         await self._move("dead-lettered", delivery, notes)

@@ -135,8 +135,9 @@ async def test_a_retried_delivery_comes_home_alone_after_its_delay_with_its_note
     async with applied.subscribe(MAIL, prefetch=1) as mail:
         (first,) = await take(mail, 1)
 
-        await mail.retry(first, timedelta(seconds=1), {ATTEMPT: 2, "tidings-error": "tried"})
+        rung = await mail.retry(first, timedelta(seconds=1), {ATTEMPT: 2, "tidings-error": "tried"})
 
+        assert rung
         with pytest.raises(TimeoutError):
             await take(mail, 1, within=0.5)
         (second,) = await take(mail, 1)

@@ -51,10 +51,10 @@ async def test_a_missing_rung_is_replaced_by_the_next_one(rabbitmq, transport):
     async with transport.subscribe(MAIL, prefetch=1) as subscription:
         (delivery,) = await subscription.take(1)
 
-        await subscription.retry(delivery, timedelta(seconds=1), {ATTEMPT: 2})
+        rung = await subscription.retry(delivery, timedelta(seconds=1), {ATTEMPT: 2})
 
         (again,) = await asyncio.wait_for(subscription.take(1), 8)
-        assert again.message.attempt == 2
+        assert (rung, again.message.attempt) == ("retry.5s", 2)
 
 
 async def test_without_any_rung_the_original_stays_unsettled(rabbitmq, transport):

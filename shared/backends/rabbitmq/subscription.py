@@ -151,26 +151,26 @@ class RabbitSubscription:
             reraise_our_own_cancellation(error)
             self._session.end(f"{doing}: {describe(error)}")
 
-    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> None:
+    async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         """Publish a copy to the rung for this delay, or to the nearest that takes it; then ack."""
         chosen = choose_rung(delay, random())  # noqa: S311 - spreads load, keeps no secret
         rungs = [*RUNGS[chosen:], *reversed(RUNGS[:chosen])]
-        await self._move(delivery, [rung.name for rung in rungs], notes)
+        return await self._move(delivery, [rung.name for rung in rungs], notes)
 
     async def dead_letter(self, delivery: Delivery, notes: Mapping[str, object]) -> None:
         """Publish a copy to the dead letters of this queue; then ack."""
         await self._move(delivery, [DEAD.name], notes)
 
-    async def _move(self, delivery: Delivery, exchanges: Sequence[str], notes: Mapping[str, object]) -> None:
+    async def _move(self, delivery: Delivery, exchanges: Sequence[str], notes: Mapping[str, object]) -> str | None:
         if not self._still_open([delivery]):
-            return
+            return None
         message = replace(delivery.message, headers={**delivery.message.headers, **notes})
         receipt = Receipt(Fate.UNKNOWN)
         for exchange in exchanges:
             (receipt,) = await self._mover.publish([Outgoing(exchange, self._queue, message)])
             if receipt.fate is Fate.CONFIRMED:
                 await self.ack([delivery])
-                return
+                return exchange
             if receipt.fate is Fate.UNKNOWN:
                 break
         raise MoveNotConfirmed(f"{self._queue} to {exchange}: {receipt.fate}, {receipt.detail}")
