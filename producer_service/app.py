@@ -14,7 +14,7 @@ from pwdlib import PasswordHash
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from producer_service.backoff import Backoff
-from producer_service.claims import Claims
+from producer_service.claims import CLAIMING, Claims
 from producer_service.database import open_engine
 from producer_service.edge import Bounded, Correlated, Observed
 from producer_service.health import Checks, build_health
@@ -116,11 +116,21 @@ def _log_crash(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
+async def _claiming(settings: Settings) -> AsyncIterator[Claims]:
+    """Open connections of the relay's own: theirs are settings that would suit nobody else."""
+    engine = open_engine(settings.database_url.get_secret_value(), name="tidings relay", session=CLAIMING)
+    try:
+        yield Claims(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]:
-    async with transport.publisher() as publisher:
+    async with transport.publisher() as publisher, _claiming(parts.settings) as claims:
         relay = Relay(
             outbox=parts.outbox,
-            claims=Claims(parts.engine),
+            claims=claims,
             publisher=publisher,
             metrics=parts.metrics,
             wake=parts.wake,

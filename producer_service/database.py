@@ -1,5 +1,6 @@
 """How the producer reaches its database: PostgreSQL by asyncpg, SQLite by aiosqlite, and never without a deadline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,22 +38,28 @@ PATIENT = Deadlines(statement=3600, idle_in_transaction=3600)
 """For migrations: a table may take long to rewrite. Locks must still come soon, or everyone queues behind us."""
 
 
-def open_engine(url: str, *, deadlines: Deadlines | None = None, name: str = "tidings producer") -> AsyncEngine:
+def open_engine(
+    url: str,
+    *,
+    deadlines: Deadlines | None = None,
+    name: str = "tidings producer",
+    session: Mapping[str, str] | None = None,
+) -> AsyncEngine:
     """Return an engine for `postgresql://` or `sqlite:///file`. Opens no connection yet.
 
     A PostgreSQL URL goes to asyncpg as it is, so everything that libpq URLs can say about TLS and hosts works.
-    Raises ValueError for anything else, and for a SQLite database in memory, which every connection would have
-    to itself.
+    `session` are PostgreSQL's settings for each of its connections; SQLite has none. Raises ValueError for anything
+    else, and for a SQLite database in memory, which every connection would have to itself.
     """
     scheme = url.partition("://")[0]
     if scheme == "postgresql":
-        return _postgresql(url, deadlines or Deadlines(), name)
+        return _postgresql(url, deadlines or Deadlines(), {"application_name": name, **(session or {})})
     if scheme == "sqlite" and make_url(url).database not in {None, "", ":memory:"}:
         return _sqlite(url, deadlines or Deadlines())
     raise ValueError(f"database URL scheme {scheme!r} is not postgresql:// or sqlite:///file")
 
 
-def _postgresql(url: str, deadlines: Deadlines, name: str) -> AsyncEngine:
+def _postgresql(url: str, deadlines: Deadlines, session: Mapping[str, str]) -> AsyncEngine:
     import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
     async def connect() -> Any:
@@ -60,7 +67,7 @@ def _postgresql(url: str, deadlines: Deadlines, name: str) -> AsyncEngine:
             url,
             timeout=deadlines.connect,
             command_timeout=deadlines.statement + deadlines.lock,
-            server_settings={"application_name": name, **deadlines.for_the_server()},
+            server_settings={**deadlines.for_the_server(), **session},
         )
 
     engine = create_async_engine(

@@ -5,27 +5,28 @@ A crash between publish and mark publishes again, with the same id: at least onc
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from producer_service.backoff import Backoff
-from producer_service.claims import Claims
+from producer_service.claims import Claim, Claims
 from producer_service.database import DATABASE_ERRORS
 from producer_service.metrics import Metrics
 from producer_service.outbox import PURGED_AT_ONCE, Outbox
 from producer_service.sweep import Sweep
 from producer_service.trouble import Trouble, describe
 from producer_service.verdicts import Parked, Postponed, Published
-from producer_service.waves import Tried, publish_in_waves
+from producer_service.waves import Outcome, Tried, publish_in_waves
 from shared.transport import Publisher
 
 BLOCKED_SECONDS = 1.0
-POLL = Backoff(first=0.05, most=1.0)
+POLL = Backoff(first=0.01, most=1.0)
 TROUBLE = Backoff(first=1.0, most=30.0, least=0.5)
 
 
@@ -40,20 +41,6 @@ class Pace:
     """Between tries at a broker or a database that is away."""
     purge_seconds: float = 60.0
     """Between purges."""
-
-
-class _Drained(NamedTuple):
-    """How far one or more claims reached, and what they met."""
-
-    last: int
-    full: bool
-    found: bool
-    unavailable: str | None
-
-    def followed_by(self, other: "_Drained") -> "_Drained":
-        """Return what this and the claim behind it met together."""
-        reached = other if other.last else self
-        return _Drained(reached.last, other.full, self.found or other.found, self.unavailable or other.unavailable)
 
 
 class Relay:
@@ -85,6 +72,12 @@ class Relay:
         self._log: Any = structlog.get_logger()
         self._sweep = Sweep()
         self._trouble = Trouble(log=self._log, backoff=pace.trouble)
+        self._lookout = asyncio.Lock()
+        """Held by whoever waits for something to claim."""
+        self._rest = 0.0
+        """How long the next one on the lookout waits, in seconds."""
+        self._left_out = False
+        """Whether rows were found since that wait for rows in another claim, which may be one of ours."""
         self._idle_turns = 0
         self._purge_at = 0.0
         self.running = False
@@ -105,61 +98,65 @@ class Relay:
         return self._publisher.sessions
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Drain until `stop` is set, then return after the batch in hand (about 25 s at the very most)."""
+        """Drain until `stop` is set, then return after the claims in hand (about 25 s at the very most)."""
         self.running = True
         try:
-            while not stop.is_set():
-                rest = await self._turn()
-                bells = [stop] if self._trouble.reason else [stop, self._wake]
-                await wait_first_of(bells, within=rest)
+            await _all_or_none([self._relay_until(stop) for _ in range(self._claims.side_by_side)])
         finally:
             self.running = False
 
-    async def _turn(self) -> float:
-        """Work through one claim; return how long to rest before the next turn, in seconds."""
-        if self._publisher.blocked:
-            return min(BLOCKED_SECONDS, self._trouble.lasts("the broker has asked publishers to wait"))
-        self._wake.clear()
-        try:
-            busy, unavailable = await self._drain()
-            await self._purge_when_due()
-        except DATABASE_ERRORS as error:
-            return self._trouble.lasts(describe(error))
-        if unavailable:
-            return self._trouble.lasts(unavailable)
-        self._trouble.ends()
-        self._idle_turns = 0 if busy else self._idle_turns + 1
-        return self._pace.poll.ceiling(self._idle_turns) if self._idle_turns else 0.0
+    async def _relay_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._turn(stop)
+                await self._purge_when_due()
+            except DATABASE_ERRORS as error:
+                self._rest = self._trouble.lasts(describe(error))
 
-    async def _drain(self) -> tuple[bool, str | None]:
-        """Claim, publish, mark. Return whether there may be more to do, and why there was no broker, if so.
+    async def _turn(self, stop: asyncio.Event) -> None:
+        """Look out until something can be claimed; while it is published and marked, somebody else looks out.
 
-        While something is wrong, one claim at a time: a second one would wait for the same broker, holding its rows.
+        While something is wrong nobody else does: a second claim would wait for the same broker, holding its rows.
         """
-        side_by_side = 1 if self._trouble.reason else self._claims.side_by_side
-        drained = await self._drain_beyond(self._sweep.after, side_by_side=side_by_side)
-        busy = self._sweep.goes_on(last=drained.last, full=drained.full, found=drained.found, clock=monotonic())
-        return busy, drained.unavailable
-
-    async def _drain_beyond(self, after: int, *, side_by_side: int) -> _Drained:
-        """Work through one claim and, while the broker takes its time, through the one behind it, if there is one."""
-        behind: asyncio.Task[_Drained] | None = None
-        try:
-            async with self._claims.open(self._pace.batch_size, after=after) as claim:
-                if claim.full and side_by_side > 1:
-                    behind = asyncio.create_task(self._drain_beyond(claim.last, side_by_side=side_by_side - 1))
+        async with AsyncExitStack() as looking_out:
+            await looking_out.enter_async_context(self._lookout)
+            await wait_first_of([stop] if self._trouble.reason else [stop, self._wake], within=self._rest)
+            if stop.is_set() or self._is_blocked():
+                return
+            self._wake.clear()
+            async with self._claims.open(self._pace.batch_size, after=self._sweep.after) as claim:
+                self._plan_the_next(claim)
+                if not self._trouble.reason:
+                    await looking_out.aclose()
                 outcome = await publish_in_waves(self._publisher, claim.rows)
                 await claim.mark([tried.verdict for tried in outcome.tried])
-            self._report(outcome.tried)
-        except asyncio.CancelledError:
-            if behind is not None:
-                behind.cancel()
-            raise
-        finally:
-            # Whatever became of this claim, the other ends by itself, and is not left alone with its error.
-            beyond = None if behind is None else await behind
-        mine = _Drained(claim.last, claim.full, bool(outcome.tried), outcome.unavailable)
-        return mine if beyond is None else mine.followed_by(beyond)
+            self._conclude(claim, outcome)
+
+    def _is_blocked(self) -> bool:
+        if self._publisher.blocked:
+            self._rest = min(BLOCKED_SECONDS, self._trouble.lasts("the broker has asked publishers to wait"))
+        return self._publisher.blocked
+
+    def _plan_the_next(self, claim: Claim) -> None:
+        """Decide where the next claim begins, and how long to rest before it unless somebody wakes us."""
+        found = bool(claim.rows)
+        goes_on = self._sweep.goes_on(last=claim.last, full=claim.full, found=found, clock=monotonic())
+        self._idle_turns = 0 if goes_on else 1 if found else self._idle_turns + 1
+        self._rest = self._pace.poll.ceiling(self._idle_turns) if self._idle_turns else 0.0
+        self._left_out = self._left_out or claim.left_out
+
+    def _conclude(self, claim: Claim, outcome: Outcome) -> None:
+        """Take note of how a claim ended. What waited for its rows, or for a time when it had more, can go now."""
+        self._report(outcome.tried)
+        if outcome.unavailable:
+            self._rest = self._trouble.lasts(outcome.unavailable)
+            return
+        if self._trouble.reason:
+            self._trouble.ends()
+            self._rest = 0.0
+        if outcome.tried and (self._left_out or len(outcome.tried) < len(claim.rows)):
+            self._left_out = False
+            self._wake.set()
 
     def _report(self, tried: Sequence[Tried]) -> None:
         for fate, count in Counter(receipt.fate for _, receipt, _ in tried).items():
@@ -178,15 +175,29 @@ class Relay:
         """Purge one batch a minute, or one a turn while there is more to purge."""
         if monotonic() < self._purge_at:
             return
+        self._purge_at = monotonic() + self._pace.purge_seconds
         purged = await self._outbox.purge_published(self._retention)
         if purged:
             self._log.info("outbox.purged", count=purged)
-        if purged < PURGED_AT_ONCE:
-            self._purge_at = monotonic() + self._pace.purge_seconds
+        if purged == PURGED_AT_ONCE:
+            self._purge_at = 0.0
+
+
+async def _all_or_none(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run these until all have ended. When one fails, end the others, and raise its error."""
+    running = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.gather(*running)
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.wait(running)
 
 
 async def wait_first_of(bells: Sequence[asyncio.Event], *, within: float) -> None:
     """Wait until one of these is set, or the time is over."""
+    if within <= 0 or any(bell.is_set() for bell in bells):
+        return
     waiting = [asyncio.ensure_future(bell.wait()) for bell in bells]
     try:
         await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)

@@ -21,7 +21,8 @@ class Sweep:
     def goes_on(self, *, last: int, full: bool, found: bool, clock: float) -> bool:
         """Take a step, given what the last claim met; return whether the next claim should follow at once.
 
-        It should while there may be more further on, and when this sweep has found anything at all.
+        It should while there may be more further on, and when a sweep of several claims has found anything at all: what
+        its first one passed over may be free by now. A single claim has seen everything.
         """
         self.found = self.found or found
         if not self.after:
@@ -29,5 +30,6 @@ class Sweep:
         if full and clock - self.begun < SWEEP_SECONDS:
             self.after = last
             return True
-        found, self.after, self.found = self.found, 0, False
+        found = self.found and (full or bool(self.after))
+        self.after, self.found = 0, False
         return found

@@ -20,7 +20,7 @@ from support.schemas import Schema
 
 from producer_service.app import producer
 from producer_service.backoff import Backoff
-from producer_service.claims import ClaimedRow, Claims
+from producer_service.claims import CLAIMING, ClaimedRow, Claims
 from producer_service.database import open_engine
 from producer_service.interventions import Interventions
 from producer_service.metrics import Metrics
@@ -64,8 +64,11 @@ def interventions(engine: AsyncEngine) -> Interventions:
 
 
 @pytest.fixture
-def claims(engine: AsyncEngine) -> Claims:
-    return Claims(engine)
+async def claims(engine: AsyncEngine, database_url: str) -> AsyncIterator[Claims]:  # noqa: ARG001 - its tables
+    """Open connections as the composition root does: for claims only."""
+    claiming = open_engine(database_url, session=CLAIMING)
+    yield Claims(claiming)
+    await claiming.dispose()
 
 
 @pytest.fixture
@@ -183,13 +186,15 @@ def explained(engine: AsyncEngine) -> Callable[..., Awaitable[str]]:
 
 
 @pytest.fixture
-def make_relay(engine: AsyncEngine, publisher: RecordingPublisher, metrics: Metrics, wake: asyncio.Event) -> MakeRelay:
+def make_relay(
+    engine: AsyncEngine, claims: Claims, publisher: RecordingPublisher, metrics: Metrics, wake: asyncio.Event
+) -> MakeRelay:
     """Make a relay that wastes no time; `pace` changes its pace, anything else one of its parts."""
 
     def make(pace: Mapping[str, Any] | None = None, **changes: Any) -> Relay:
         parts: dict[str, Any] = {
             "outbox": Outbox(engine),
-            "claims": Claims(engine),
+            "claims": claims,
             "publisher": publisher,
             "metrics": metrics,
             "wake": wake,

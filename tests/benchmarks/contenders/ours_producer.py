@@ -10,7 +10,7 @@ from benchmarks.contenders.contract import Errand
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from producer_service.claims import Claims
+from producer_service.claims import CLAIMING, Claims
 from producer_service.database import open_engine
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
@@ -40,11 +40,12 @@ class Producing:
 async def producing(errand: Errand) -> AsyncIterator[Producing]:
     """Run a relay for as long as the context lasts."""
     engine, stop = open_engine(errand.database_url), asyncio.Event()
+    claiming = open_engine(errand.database_url, session=CLAIMING)
     parts = Producing(engine, Outbox(engine), Metrics(CollectorRegistry()), asyncio.Event())
     async with open_transport(errand.broker_url, name="tidings producer").publisher() as publisher:
         relay = Relay(
             outbox=parts.outbox,
-            claims=Claims(engine),
+            claims=Claims(claiming),
             publisher=publisher,
             metrics=parts.metrics,
             wake=parts.wake,
@@ -55,4 +56,5 @@ async def producing(errand: Errand) -> AsyncIterator[Producing]:
             group.create_task(relay.run(stop))
             yield parts
             stop.set()
+    await claiming.dispose()
     await engine.dispose()
