@@ -11,7 +11,7 @@ An inbox cannot make a mail exactly-once: the mail server does not take part in 
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,6 +31,9 @@ class Inbox:
     def __init__(self, engine: AsyncEngine, *, worker: str) -> None:
         """Remember the database. Every statement carries the engine's deadlines."""
         self._engine = engine
+        # What is one statement there needs no transaction around it, nor two round trips to open and close one.
+        is_one = engine.dialect.name == "postgresql"
+        self._one_statement = engine.execution_options(isolation_level="AUTOCOMMIT") if is_one else engine
         self._worker = worker
         # Counted, because a twin may be started between the commit of an end and our taking note of it.
         self._working_on: Counter[Key] = Counter()
@@ -41,17 +44,27 @@ class Inbox:
         Whatever was granted, or refused as crash loop or ambiguous, must be finished. `alone` promises that nothing
         else runs in this process, so that suspects may be started too.
         """
-        taken: list[Key] = []
+        keys = {each.key for each in wanted}
+        # Before the database shows them to others: a twin must not find them held by nobody.
+        self._working_on.update(keys)
+        taken: set[Key] = set()
         try:
-            async with self._engine.begin() as connection:
-                verdicts = await self._claim(connection, wanted, Status.STARTED, alone=alone)
-                taken = _taken_over(wanted, verdicts)
-                # Before the commit, which shows the rows to others: a twin must not find them held by nobody.
-                self._working_on.update(taken)
-        except BaseException:
-            self._forget(taken)
-            raise
+            verdicts = await self._start(wanted, alone=alone)
+            taken = _taken_over(wanted, verdicts)
+        finally:
+            self._forget(keys - taken)
         return verdicts
+
+    async def _start(self, wanted: Sequence[Assignment], *, alone: bool) -> list[Verdict]:
+        """Insert all, which is all there is to do for most; then take a transaction for those that were there."""
+        async with self._one_statement.begin() as connection:
+            verdicts, known = await self._insert(connection, wanted, Status.STARTED)
+        if known:
+            async with self._engine.begin() as connection:
+                verdicts |= await self._claim_known(
+                    connection, known, Status.STARTED, alone=alone, is_idle=self._is_nobody_elses
+                )
+        return _hand_out(wanted, verdicts)
 
     @asynccontextmanager
     async def transaction(self, wanted: Sequence[Assignment]) -> AsyncIterator[tuple[AsyncSession, list[Verdict]]]:
@@ -61,15 +74,26 @@ class Inbox:
         """
         async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
             mine = {each.key for each in wanted if each.is_started_first and each.key in self._working_on}
-            verdicts = await self._claim(await session.connection(), wanted, Status.DONE, alone=False, mine=mine)
-            yield session, verdicts
+
+            def is_idle(key: Key) -> bool:
+                return key in mine or key not in self._working_on
+
+            connection = await session.connection()
+            verdicts, known = await self._insert(connection, wanted, Status.DONE)
+            if known:
+                verdicts |= await self._claim_known(connection, known, Status.DONE, alone=False, is_idle=is_idle)
+            yield session, _hand_out(wanted, verdicts)
 
     async def finish(self, finishes: Sequence[Finish]) -> None:
         """Record how these ended, and commit. A pair that is done, or that another worker has taken, stays as it is."""
         if finishes:
-            async with self._engine.begin() as connection:
+            async with self._one_statement.begin() as connection:
                 await finish_rows(connection, sorted(finishes, key=lambda finish: finish.key), holder=self._worker)
             self._forget(finish.key for finish in finishes)
+
+    def _is_nobody_elses(self, key: Key) -> bool:
+        """Whether the start that asks is the only one in this process that has taken note of this."""
+        return self._working_on[key] <= 1
 
     def _forget(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -77,23 +101,16 @@ class Inbox:
             if self._working_on[key] <= 0:
                 del self._working_on[key]
 
-    async def _claim(
-        self,
-        connection: AsyncConnection,
-        wanted: Sequence[Assignment],
-        status: Status,
-        *,
-        alone: bool,
-        mine: set[Key] | frozenset[Key] = frozenset(),
-    ) -> list[Verdict]:
-        """Insert first: a concurrent twin waits here for the other's commit, and then finds the row."""
+    async def _insert(
+        self, connection: AsyncConnection, wanted: Sequence[Assignment], status: Status
+    ) -> tuple[dict[Key, Verdict], list[Assignment]]:
+        """Insert first: a concurrent twin waits here for the other's commit, and then finds the row.
+
+        Returns a verdict for each that is new, and those that are not.
+        """
         ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
         fresh = await insert_rows(connection, [_row(each) for each in ordered], status=status, holder=self._worker)
-        verdicts = dict.fromkeys(fresh, Verdict.GRANTED)
-        known = [each for each in ordered if each.key not in fresh]
-        if known:
-            verdicts |= await self._claim_known(connection, known, status, alone=alone, mine=mine)
-        return _hand_out(wanted, verdicts)
+        return dict.fromkeys(fresh, Verdict.GRANTED), [each for each in ordered if each.key not in fresh]
 
     async def _claim_known(
         self,
@@ -102,10 +119,10 @@ class Inbox:
         status: Status,
         *,
         alone: bool,
-        mine: set[Key] | frozenset[Key],
+        is_idle: Callable[[Key], bool],
     ) -> dict[Key, Verdict]:
         rows = await remembered(connection, [each.key for each in known])
-        verdicts = {each.key: self._judge(rows.get(each.key), each, alone=alone, mine=mine) for each in known}
+        verdicts = {each.key: self._judge(rows.get(each.key), each, alone=alone, is_idle=is_idle) for each in known}
         # What is refused here is not done, so a transaction that is about to say `done` must leave it as it is.
         taking = TAKES_OVER if status is Status.STARTED else {Verdict.GRANTED}
         taken_over = [each for each in known if verdicts[each.key] in taking]
@@ -115,12 +132,12 @@ class Inbox:
         return verdicts
 
     def _judge(
-        self, row: Remembered | None, each: Assignment, *, alone: bool, mine: set[Key] | frozenset[Key]
+        self, row: Remembered | None, each: Assignment, *, alone: bool, is_idle: Callable[[Key], bool]
     ) -> Verdict:
         if row is None:
             return Verdict.HELD  # Swept away since our insert found it; it will be asked for again.
-        idle = row.holder == self._worker and (each.key in mine or each.key not in self._working_on)
-        return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=idle, alone=alone)
+        is_mine = row.holder == self._worker and is_idle(each.key)
+        return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=is_mine, alone=alone)
 
 
 def _row(each: Assignment) -> dict[str, Any]:
@@ -155,5 +172,5 @@ def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> lis
     return answers
 
 
-def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> list[Key]:
-    return [each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER]
+def _taken_over(wanted: Sequence[Assignment], verdicts: Sequence[Verdict]) -> set[Key]:
+    return {each.key for each, verdict in zip(wanted, verdicts, strict=True) if verdict in TAKES_OVER}

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -124,6 +125,11 @@ class LingeringEngine:
         self.dialect = engine.dialect
         self._engine = engine
 
+    def execution_options(self, **options: Any) -> Self:
+        same = copy(self)
+        same._engine = self._engine.execution_options(**options)
+        return same
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.begin() as connection:
@@ -136,12 +142,17 @@ class ForgetfulEngine(LingeringEngine):
 
     loses_its_answer = True
 
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._given = self
+        """Itself, also in copies with other options: they lose one answer between them."""
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.begin() as connection:
             yield connection
-        if self.loses_its_answer:
-            self.loses_its_answer = False
+        if self._given.loses_its_answer:
+            self._given.loses_its_answer = False
             raise OperationalError("COMMIT", None, Exception("the answer was lost"))
 
 
