@@ -6,7 +6,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, ClassVar
 
-from benchmarks.contenders.tables import EFFECTS
+from benchmarks.contenders.tables import EFFECTS, Effect
 from sqlalchemy import insert
 
 from consumer_service.task import BatchTask, Context, Guarantee, Task
@@ -34,7 +34,17 @@ class NothingTask(BenchTask):
 
 
 class RowTask(BenchTask):
-    """Writes one row in the inbox's transaction."""
+    """Adds one row to the inbox's transaction, as CONTRIBUTING tells; it is written with those that share it."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.TRANSACTIONAL
+
+    async def run(self, message: UserCreated, context: Context) -> None:
+        """Add the row."""
+        context.session.add(Effect(**row_for(message, context)))
+
+
+class StatementTask(BenchTask):
+    """Writes one row in the inbox's transaction by a statement of its own, which is waited for."""
 
     guarantee: ClassVar[Guarantee] = Guarantee.TRANSACTIONAL
 
@@ -84,6 +94,7 @@ def row_for(message: UserCreated, context: Context) -> dict[str, Any]:
 TASKS: dict[str, type[BenchTask]] = {
     "nothing": NothingTask,
     "row": RowTask,
+    "statement": StatementTask,
     "rows": RowsTask,
     "clocking": ClockingTask,
     "waiting": WaitingTask,

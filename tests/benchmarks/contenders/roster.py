@@ -48,6 +48,7 @@ def _celery(name: str, pool: str, concurrency: int) -> Contender:
 CONSUMERS = (
     ours("ours, inbox", "nothing"),
     ours("ours, inbox and a row", "row", writes_rows=True),
+    ours("ours, inbox and a row, by a statement", "statement", writes_rows=True),
     ours("ours, inbox and a row, batch task", "rows", writes_rows=True),
     _faststream("FastStream", "nothing"),
     _faststream("FastStream, uvloop", "nothing", loop="uvloop"),
