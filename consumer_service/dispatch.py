@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from consumer_service.outcome import DeadLetter, as_line
 from consumer_service.task import BatchTask, Guarantee, Task
+from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.contracts import Contract
 from shared.envelope import Envelope, EnvelopeReader
 from shared.errors import EnvelopeError
@@ -62,8 +63,11 @@ class Assignment:
 class Dispatcher:
     """Finds the task for a delivery of one queue. Pure: it touches neither broker nor database."""
 
-    def __init__(self, tasks: Iterable[AnyTask]) -> None:
-        """Refuse two tasks for one message type, because one delivery is one task: there are no partial acks."""
+    def __init__(self, tasks: Iterable[AnyTask], upcasters: Iterable[Upcaster] = UPCASTERS) -> None:
+        """Refuse two tasks for one message type, because one delivery is one task: there are no partial acks.
+
+        What has no task of its own is brought up to a version that has, where upcasters lead there.
+        """
         self._tasks: dict[str, AnyTask] = {}
         for task in tasks:
             rival = self._tasks.setdefault(task.takes.wire_type, task)
@@ -72,7 +76,8 @@ class Dispatcher:
                     f"{rival.name} and {task.name} both take {task.takes.wire_type} from queue {task.queue!r}; "
                     "give one of them another queue"
                 )
-        self._reader = EnvelopeReader(task.takes for task in self._tasks.values())
+        upcasting = Upcasting(upcasters, self._tasks)
+        self._reader = EnvelopeReader((task.takes for task in self._tasks.values()), upcasting)
 
     @property
     def tasks(self) -> Mapping[str, AnyTask]:

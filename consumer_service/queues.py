@@ -1,8 +1,9 @@
 """The queues and bindings that a set of tasks needs, derived from the tasks and never typed twice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from consumer_service.dispatch import AnyTask
+from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.commands import Command
 from shared.topology import DOMAIN_TASKS, Binding, Queue, Topology, exchange_for
 
@@ -12,12 +13,13 @@ def queue_name(family: str) -> str:
     return f"consumer.{family}"
 
 
-def topology_of(tasks: Iterable[type[AnyTask]]) -> Topology:
+def topology_of(tasks: Iterable[type[AnyTask]], upcasters: Sequence[Upcaster] = UPCASTERS) -> Topology:
     """Return one queue per family, bound to what its tasks take and to every command addressed to the family.
 
-    Raises ValueError for a task that takes a command addressed to another family: it would never get one.
+    A queue whose task takes what an old type is brought up to is bound to the old type as well. Raises ValueError for
+    a task that takes a command addressed to another family: it would never get one.
     """
-    return Topology(tuple(_queue(family, members) for family, members in by_family(tasks).items()))
+    return Topology(tuple(_queue(family, members, upcasters) for family, members in by_family(tasks).items()))
 
 
 def by_family(tasks: Iterable[type[AnyTask]]) -> Mapping[str, list[type[AnyTask]]]:
@@ -28,15 +30,16 @@ def by_family(tasks: Iterable[type[AnyTask]]) -> Mapping[str, list[type[AnyTask]
     return families
 
 
-def _queue(family: str, tasks: Iterable[type[AnyTask]]) -> Queue:
-    events = tuple(binding for task in tasks if (binding := _binding(family, task)) is not None)
+def _queue(family: str, tasks: Sequence[type[AnyTask]], upcasters: Sequence[Upcaster]) -> Queue:
+    upcasting = Upcasting(upcasters, (task.takes.wire_type for task in tasks))
+    events = (binding for task in tasks for binding in _bindings(family, task, upcasting))
     return Queue(queue_name(family), (*events, Binding(DOMAIN_TASKS, f"{family}.#")))
 
 
-def _binding(family: str, task: type[AnyTask]) -> Binding | None:
+def _bindings(family: str, task: type[AnyTask], upcasting: Upcasting) -> tuple[Binding, ...]:
     wire_type = task.takes.wire_type
     if not issubclass(task.takes, Command):
-        return Binding(exchange_for(task.takes), wire_type)
+        return tuple(Binding(exchange_for(task.takes), key) for key in (wire_type, *upcasting.older(wire_type)))
     if wire_type.partition(".")[0] != family:
         raise ValueError(f"{task.__name__} is in family {family!r} but takes the command {wire_type!r}")
-    return None
+    return ()

@@ -14,6 +14,7 @@ from pwdlib import PasswordHash
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from producer_service.backoff import Backoff
+from producer_service.catalogue.routes import build_catalogue
 from producer_service.claims import CLAIMING, Claims
 from producer_service.database import open_engine
 from producer_service.edge import Bounded, Correlated, Observed
@@ -171,6 +172,8 @@ def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash) -> FastAPI:
     accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
     app = _app(parts, relay)
     app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
+    if parts.settings.catalogue:
+        app.include_router(build_catalogue())
     return app
 
 

@@ -79,6 +79,7 @@ class Settings(DatabaseSettings):
     drain_seconds: float = Field(
         default=1, ge=0, le=600, description="how long to go on serving, unready, after SIGTERM, so that routers notice"
     )
+    catalogue: bool = Field(default=True, description="whether to serve /catalogue and the documents it is made of")
     api_docs: bool = Field(default=False, description="whether to serve /docs")
 
 

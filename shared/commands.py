@@ -20,11 +20,31 @@ class SendMail(Command):
     """Send one mail from a named template to one address."""
 
     wire_type: ClassVar[str] = "mail.send"
+    owner: ClassVar[str] = "mail"
 
-    to: str = Field(max_length=254, pattern=EMAIL)
-    template: str = Field(default="message", max_length=64, pattern=r"^[a-z][a-z0-9_]*$")
-    variables: dict[str, str] = Field(default_factory=dict, max_length=50)
-    locale: str = Field(default="en", max_length=35, pattern=r"^[A-Za-z0-9-]+$")
+    to: str = Field(
+        max_length=254, pattern=EMAIL, description="The one address the mail goes to.", examples=["ann@example.org"]
+    )
+    template: str = Field(
+        default="message",
+        max_length=64,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="The name of the template that the mail is made from.",
+        examples=["message"],
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="What the template fills in, by name.",
+        examples=[{"subject": "Tuesday", "text": "We meet at ten."}],
+    )
+    locale: str = Field(
+        default="en",
+        max_length=35,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="The language of the mail, as a BCP 47 tag.",
+        examples=["en"],
+    )
 
     @property
     def subject(self) -> str:

@@ -5,7 +5,7 @@ UI. Read in structured and in binary mode (attributes in `ce-` headers), so that
 See the CloudEvents 1.0.2 specification and its JSON format and RabbitMQ binding.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -24,6 +24,9 @@ C_co = TypeVar("C_co", bound=Contract, covariant=True)
 STRUCTURED = "application/cloudevents+json"
 HEADER_PREFIXES = ("ce-", "cloudEvents_", "cloudEvents:")
 """How binary mode marks attributes: the RabbitMQ binding, and the two spellings of the AMQP 1.0 binding."""
+
+Upcast = Callable[[str, Any], tuple[str, Any]]
+"""Brings a wire type and its data up to the version that is read, or returns both as they are."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 """Ids become keys in databases and headers in mails; neither takes control characters."""
@@ -95,7 +98,9 @@ def schema_uri(wire_type: str) -> str:
     return f"urn:tidings:schema:{family}:{version}" if version.isdigit() else f"urn:tidings:schema:{wire_type}:1"
 
 
-class _Attributes(BaseModel):
+class Attributes(BaseModel):
+    """The attributes of a CloudEvent, as they are read. Anything else about an event is ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"]
@@ -116,8 +121,9 @@ class EnvelopeReader:
     Built once at start-up; reading compiles nothing.
     """
 
-    def __init__(self, contracts: Iterable[type[Contract]]) -> None:
-        """Compile one validator per contract."""
+    def __init__(self, contracts: Iterable[type[Contract]], upcast: Upcast = lambda *current: current) -> None:
+        """Compile one validator per contract. `upcast` is asked about types that none of them has."""
+        self._upcast = upcast
         self._models = {contract.wire_type: _model(contract) for contract in contracts}
         self._families = {_family(wire_type) for wire_type in self._models}
 
@@ -126,9 +132,12 @@ class EnvelopeReader:
         if len(message.body) > LARGEST_BODY:
             raise OversizedMessage(f"{len(message.body)} bytes, the limit is {LARGEST_BODY}")
         attributes = _attributes(message)
-        model = self._models.get(_wire_type(attributes))
+        wire_type = _wire_type(attributes)
+        if wire_type not in self._models:
+            attributes["type"], attributes["data"] = self._upcast(wire_type, attributes.get("data"))
+        model = self._models.get(attributes["type"])
         if model is None:
-            raise self._unknown(str(attributes["type"]))
+            raise self._unknown(wire_type)
         try:
             return _envelope(model.model_validate(attributes))
         except ValidationError as error:
@@ -140,8 +149,8 @@ class EnvelopeReader:
         return UnknownType(f"{wire_type[:255]!r} is not among {sorted(self._models)}")
 
 
-def _model(contract: type[Contract]) -> type[_Attributes]:
-    return create_model(f"{contract.__name__}Envelope", __base__=_Attributes, data=(contract, ...))
+def _model(contract: type[Contract]) -> type[Attributes]:
+    return create_model(f"{contract.__name__}Envelope", __base__=Attributes, data=(contract, ...))
 
 
 def _family(wire_type: str) -> str:

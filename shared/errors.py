@@ -6,6 +6,7 @@ TidingsError
 │   ├── InvalidEnvelope      JSON, but not a CloudEvent, or its data does not fit its type
 │   ├── UnknownType          a CloudEvent of a type nobody here has heard of
 │   ├── UnsupportedVersion   a type we know, in a version we do not
+│   ├── UpcastFailed         an old version that could not be brought up to the one a task reads
 │   └── OversizedMessage     larger than the agreed limit; not even parsed
 ├── TransportError           the broker, not the message; trying again later is right
 │   ├── BrokerUnavailable    no session could be opened before the deadline
@@ -49,6 +50,12 @@ class UnsupportedVersion(EnvelopeError):
     """A known type in an unknown version: the writer is ahead of this reader, or long behind it."""
 
     reason = "unsupported_version"
+
+
+class UpcastFailed(EnvelopeError):
+    """An old version whose upcaster did not expect this shape."""
+
+    reason = "upcast_failed"
 
 
 class OversizedMessage(EnvelopeError):

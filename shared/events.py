@@ -3,6 +3,9 @@
 Additive change keeps the type: a new field needs a default, so that old messages still read. A breaking change
 is a new class with a new type (`user.created.v2`) beside the old one. Secrets never ride in an event: a mail that
 needs a link or a code gets an id here, and the link or code is derived from it when the mail is sent.
+
+Docstrings, `owner`, and each field's `description` and `examples` are what others read about an event: see
+`docs/events.md`, which is written from them.
 """
 
 from typing import ClassVar
@@ -24,10 +27,22 @@ class Event(Contract):
 class UserEvent(Event):
     """A fact about one user, addressed to that user."""
 
-    user_id: UUID
-    email: str = Field(max_length=254, pattern=EMAIL)
-    name: str = Field(default="", max_length=200, pattern=LINE)
-    locale: str = Field(default="en", max_length=35, pattern=r"^[A-Za-z0-9-]+$")
+    owner: ClassVar[str] = "accounts"
+
+    user_id: UUID = Field(description="The user this is about.", examples=["01890000-0000-7000-8000-00000000000a"])
+    email: str = Field(
+        max_length=254, pattern=EMAIL, description="The user's address at that time.", examples=["ann@example.org"]
+    )
+    name: str = Field(
+        default="", max_length=200, pattern=LINE, description="What the user wants to be called.", examples=["Ann"]
+    )
+    locale: str = Field(
+        default="en",
+        max_length=35,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="The language that the user reads, as a BCP 47 tag.",
+        examples=["en"],
+    )
 
     @property
     def subject(self) -> str:
@@ -40,7 +55,10 @@ class UserCreated(UserEvent):
 
     wire_type: ClassVar[str] = "user.created"
 
-    verification_id: UUID
+    verification_id: UUID = Field(
+        description="What the link in the verification mail is derived from.",
+        examples=["01890000-0000-7000-8000-00000000000b"],
+    )
 
 
 class UserEmailVerified(UserEvent):
@@ -54,7 +72,10 @@ class UserPasswordResetRequested(UserEvent):
 
     wire_type: ClassVar[str] = "user.password_reset_requested"
 
-    reset_id: UUID
+    reset_id: UUID = Field(
+        description="What the link to choose a new password is derived from.",
+        examples=["01890000-0000-7000-8000-00000000000b"],
+    )
 
 
 class UserVerificationCodeRequested(UserEvent):
@@ -62,7 +83,9 @@ class UserVerificationCodeRequested(UserEvent):
 
     wire_type: ClassVar[str] = "user.verification_code_requested"
 
-    code_id: UUID
+    code_id: UUID = Field(
+        description="What the six-digit code is derived from.", examples=["01890000-0000-7000-8000-00000000000b"]
+    )
 
 
 EVENTS: tuple[type[Event], ...] = (

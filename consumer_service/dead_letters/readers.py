@@ -1,9 +1,10 @@
 """What the tasks of this code can read from which queue, without building any of them. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from consumer_service.dispatch import AnyTask, Key
 from consumer_service.queues import by_family, queue_name
+from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.contracts import Contract
 from shared.envelope import Envelope, EnvelopeReader
 from shared.errors import UnknownType
@@ -13,15 +14,17 @@ from shared.transport import Message
 class Readers:
     """One envelope reader for each queue, and the task for each message type in it."""
 
-    def __init__(self, tasks: Iterable[type[AnyTask]]) -> None:
-        """Compile a validator for each message that these tasks take."""
-        families = by_family(tasks)
-        self._tasks: Mapping[tuple[str, str], type[AnyTask]] = {
-            (queue_name(family), task.takes.wire_type): task for family, members in families.items() for task in members
-        }
-        self._readers = {
-            queue_name(family): EnvelopeReader(task.takes for task in members) for family, members in families.items()
-        }
+    def __init__(self, tasks: Iterable[type[AnyTask]], upcasters: Sequence[Upcaster] = UPCASTERS) -> None:
+        """Compile a validator for each message that these tasks take, also in versions that upcasters bring up."""
+        self._tasks: dict[tuple[str, str], type[AnyTask]] = {}
+        self._readers: dict[str, EnvelopeReader] = {}
+        for family, members in by_family(tasks).items():
+            queue = queue_name(family)
+            upcasting = Upcasting(upcasters, (task.takes.wire_type for task in members))
+            self._readers[queue] = EnvelopeReader((task.takes for task in members), upcasting)
+            for task in members:
+                types = (task.takes.wire_type, *upcasting.older(task.takes.wire_type))
+                self._tasks |= {(queue, wire_type): task for wire_type in types}
 
     @property
     def queues(self) -> tuple[str, ...]:

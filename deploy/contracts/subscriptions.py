@@ -1,0 +1,59 @@
+"""Who listens: what the consumer's registry says about each task, read without building any."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consumer_service.dispatch import AnyTask
+from consumer_service.queues import queue_name, topology_of
+from consumer_service.registry import TASKS
+from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
+from shared.topology import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One task that takes one message from one queue."""
+
+    queue: str
+    task: str
+    wire_type: str
+    meaning: str
+    guarantee: str
+    timeout_seconds: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumers:
+    """Everything that one consumer service takes, and how: the half of the documents that `shared` cannot know."""
+
+    queues: tuple[Queue, ...]
+    subscriptions: tuple[Subscription, ...]
+    upcasters: tuple[Upcaster, ...] = ()
+
+    def upcasting(self, queue: str) -> Upcasting:
+        """Return how this queue brings old types up to those that its tasks take."""
+        return Upcasting(self.upcasters, (each.wire_type for each in self.subscriptions if each.queue == queue))
+
+    def old_types(self) -> frozenset[str]:
+        """Return every type without a task of its own whose messages some task takes nevertheless."""
+        return frozenset(old for each in self.subscriptions for old in self.upcasting(each.queue).older(each.wire_type))
+
+
+def registered(tasks: Sequence[type[AnyTask]] = TASKS, upcasters: tuple[Upcaster, ...] = UPCASTERS) -> Consumers:
+    """Return what the registry says, in its order."""
+    topology = topology_of(tasks, upcasters)
+    return Consumers(topology.queues, tuple(_subscription(task) for task in tasks), upcasters)
+
+
+def _subscription(task: type[AnyTask]) -> Subscription:
+    return Subscription(
+        queue=queue_name(task.queue),
+        task=task.__name__,
+        wire_type=task.takes.wire_type,
+        meaning=" ".join((inspect.getdoc(task) or "").split()),
+        guarantee=task.guarantee.value,
+        timeout_seconds=task.timeout.total_seconds(),
+        attempts=task.retry.limit,
+    )
