@@ -14,8 +14,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from consumer_service.upcasters import UPCASTERS
 from deploy.contracts.documents import documents, product_version, stale, write
-from deploy.contracts.history import Promise, UnknownBase, broken, promised_by, release, released
+from deploy.contracts.gate import Gate
+from deploy.contracts.history import Promise, UnknownBase, promised_by, release, released
 from deploy.contracts.schemas import CONTRACTS, undocumented
 from deploy.contracts.subscriptions import registered
 from shared.contracts import Contract
@@ -31,6 +33,14 @@ def main(arguments: Sequence[str], *, root: Path = ROOT, contracts: Contracts = 
     problems = [line for contract in contracts for line in undocumented(contract)]
     if problems:
         return _fail(problems)
+    try:
+        return _run(asked, root, contracts)
+    except UnknownBase as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _run(asked: argparse.Namespace, root: Path, contracts: Contracts) -> int:
     match asked.command:
         case "export":
             return _say(write(root, _documents(root, contracts)), "{} written", "everything is as it should be")
@@ -51,11 +61,7 @@ def _check(root: Path, contracts: Contracts) -> int:
 
 
 def _compare(root: Path, contracts: Contracts, against: str | None) -> int:
-    try:
-        promises = promised_by(root, against) if against else released(root)
-    except UnknownBase as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    promises = released(root) if against is None else promised_by(root, against)
     problems = _breaks(promises, contracts)
     return _fail(problems) if problems else _say([], "", f"nothing breaks any of {len(promises)} promised forms")
 
@@ -68,7 +74,7 @@ def _release(root: Path, contracts: Contracts) -> int:
 
 
 def _breaks(promises: Sequence[Promise], contracts: Contracts) -> list[str]:
-    return list(broken(promises, contracts, registered().old_types()))
+    return list(Gate(contracts, UPCASTERS).broken(promises))
 
 
 def _documents(root: Path, contracts: Contracts) -> Mapping[str, str]:

@@ -1,21 +1,23 @@
-"""The schemas that were promised: every released form of every type, as files, or as another revision has them."""
+"""What was promised: every released form of every type, as files; or the forms that another revision has."""
 
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.contracts.compatibility import breaks
 from deploy.contracts.documents import as_text
+from deploy.contracts.messages import envelope_of
 from deploy.contracts.schemas import schema_of
 from shared.contracts import WIRE_TYPE, Contract
 from shared.envelope import schema_uri
 
 RELEASED = "contracts/released"
 SCHEMAS = "contracts/schemas"
+SCHEMA, MESSAGE = ".schema.json", ".message.json"
 GIT_SECONDS = 30
 
 
@@ -25,6 +27,8 @@ class Promise(NamedTuple):
     wire_type: str
     origin: str
     schema: Mapping[str, Any]
+    message: bytes | None = None
+    """One as it was written when that form was released."""
 
 
 class UnknownBase(Exception):
@@ -32,9 +36,9 @@ class UnknownBase(Exception):
 
 
 def released(root: Path) -> tuple[Promise, ...]:
-    """Return every released form, oldest first within a type."""
-    files = sorted((root / RELEASED).glob("*/*.json"), key=lambda file: (file.parent.name, _number(file)))
-    return tuple(_promise(file.parent.name, f"release {file.stem}", file.read_text(encoding="utf-8")) for file in files)
+    """Return every released form, oldest first within a type. Raises UnknownBase for one that is damaged."""
+    files = sorted((root / RELEASED).glob(f"*/*{SCHEMA}"), key=lambda file: (file.parent.name, _number(file)))
+    return tuple(_released(file) for file in files)
 
 
 def promised_by(root: Path, base: str) -> tuple[Promise, ...]:
@@ -42,33 +46,14 @@ def promised_by(root: Path, base: str) -> tuple[Promise, ...]:
 
     A folder may be another clone, its `contracts`, or any folder of files that are named like a wire type.
     """
-    found = tuple(_in_folder(Path(base)) if Path(base).is_dir() else _in_revision(root, base))
+    found = tuple(_in_folder(Path(base)) if base and Path(base).is_dir() else _in_revision(root, base))
     if not found:
         raise UnknownBase(f"{base}: no schemas there; name a folder of <wire type>.json, or a revision with {SCHEMAS}/")
     return found
 
 
-def broken(
-    promises: Sequence[Promise], contracts: Sequence[type[Contract]], brought_up: Container[str]
-) -> Iterator[str]:
-    """Yield, one line each, what the contracts of today break, and what to do instead.
-
-    A type that is gone is no break among those `brought_up` to one that is read.
-    """
-    today = {contract.wire_type: schema_of(contract) for contract in contracts}
-    for promise in promises:
-        if promise.wire_type in today:
-            for found in breaks(promise.schema, today[promise.wire_type]):
-                yield f"{promise.wire_type} {found} ({promise.origin}). {_remedy(promise.wire_type)}"
-        elif promise.wire_type not in brought_up:
-            yield (
-                f"{promise.wire_type} is gone ({promise.origin}); recorded messages of it could not be read. Keep the "
-                f"class, or add an upcaster; when nobody reads it any more, remove {RELEASED}/{promise.wire_type}"
-            )
-
-
 def release(root: Path, contracts: Sequence[type[Contract]]) -> Sequence[str]:
-    """Freeze each contract whose shape has changed since its last release, and return the new paths.
+    """Freeze each contract whose form has changed since its last release, with a message of it; return what is new.
 
     Call it with nothing broken. What only says something to people, like a description, is no change.
     """
@@ -77,16 +62,21 @@ def release(root: Path, contracts: Sequence[type[Contract]]) -> Sequence[str]:
     for contract in contracts:
         schema, before = schema_of(contract), latest.get(contract.wire_type)
         if before is None or _differ(before.schema, schema):
-            path = f"{RELEASED}/{contract.wire_type}/{_next(contract.wire_type, before)}.json"
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(as_text(schema), encoding="utf-8", newline="\n")
+            path = f"{RELEASED}/{contract.wire_type}/{_next(contract.wire_type, before)}"
+            _write(root / f"{path}{SCHEMA}", schema)
+            _write(root / f"{path}{MESSAGE}", envelope_of(contract))
             written.append(path)
     return written
 
 
-def _remedy(wire_type: str) -> str:
-    family, version = schema_uri(wire_type).removeprefix("urn:tidings:schema:").rsplit(":", 1)
-    return f"Leave it as it was, and add {family}.v{int(version) + 1} beside it"
+def _released(file: Path) -> Promise:
+    number, message = file.name.removesuffix(SCHEMA), file.with_name(file.name.replace(SCHEMA, MESSAGE))
+    found = _promise(file.parent.name, f"release {number}", file.read_text(encoding="utf-8"))
+    if not message.is_file():
+        raise UnknownBase(
+            f"{message.parent.name}/{message.name} is missing; restore what was recorded with {file.name}"
+        )
+    return found._replace(message=message.read_bytes())
 
 
 def _promise(wire_type: str, origin: str, text: str) -> Promise:
@@ -96,8 +86,13 @@ def _promise(wire_type: str, origin: str, text: str) -> Promise:
         raise UnknownBase(f"{origin}: the schema of {wire_type} is not JSON: {error}") from None
 
 
+def _write(file: Path, document: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(as_text(document), encoding="utf-8", newline="\n")
+
+
 def _number(file: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", file.stem))
+    return tuple(int(part) for part in re.findall(r"\d+", file.name))
 
 
 def _next(wire_type: str, before: Promise | None) -> str:
@@ -132,5 +127,6 @@ def _git(root: Path, *arguments: str) -> str:
             command, cwd=root, capture_output=True, text=True, encoding="utf-8", timeout=GIT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        raise UnknownBase(f"{arguments[-1]}: neither a folder nor a revision that git knows here") from None
+        asked = arguments[-1].removesuffix("^{commit}")
+        raise UnknownBase(f"{asked!r}: neither a folder nor a revision that git knows here") from None
     return done.stdout

@@ -36,10 +36,6 @@ class Consumers:
         """Return how this queue brings old types up to those that its tasks take."""
         return Upcasting(self.upcasters, (each.wire_type for each in self.subscriptions if each.queue == queue))
 
-    def old_types(self) -> frozenset[str]:
-        """Return every type without a task of its own whose messages some task takes nevertheless."""
-        return frozenset(old for each in self.subscriptions for old in self.upcasting(each.queue).older(each.wire_type))
-
 
 def registered(tasks: Sequence[type[AnyTask]] = TASKS, upcasters: tuple[Upcaster, ...] = UPCASTERS) -> Consumers:
     """Return what the registry says, in its order."""

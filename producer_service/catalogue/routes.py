@@ -1,12 +1,14 @@
 """The catalogue over HTTP: a page for people, JSON for programs, and the documents themselves for tools."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import HTMLResponse
 
 from producer_service.catalogue.entries import Entry
-from producer_service.catalogue.page import HEADERS, render
+from producer_service.catalogue.page import headers, read_style, render
 from producer_service.catalogue.shelf import Document, Shelf, read_shelf
 from producer_service.problems import NOT_FOUND, Problem
 
@@ -18,13 +20,13 @@ IfNoneMatch = Annotated[str, Header(alias="If-None-Match", include_in_schema=Fal
 
 def build_catalogue(shelf: Shelf | None = None) -> APIRouter:
     """Return the routes. Everything is rendered here, once; a request costs a look-up."""
-    shelf = shelf or read_shelf()
-    page = Document(render(shelf.entries).encode(), "text/html; charset=utf-8")
+    shelf, style = shelf or read_shelf(), read_style()
+    page, policy = Document(render(shelf.entries, style).encode(), "text/html; charset=utf-8"), headers(style)
     router = APIRouter()
 
     @router.get("/catalogue", response_class=HTMLResponse, include_in_schema=False)
     async def catalogue(if_none_match: IfNoneMatch = "") -> Response:
-        return _answer(page, if_none_match, **HEADERS)
+        return _answer(page, if_none_match, policy)
 
     @router.get("/v1/catalogue")
     async def entries() -> tuple[Entry, ...]:
@@ -47,10 +49,10 @@ def build_catalogue(shelf: Shelf | None = None) -> APIRouter:
     return router
 
 
-def _answer(document: Document, if_none_match: str, **headers: str) -> Response:
+def _answer(document: Document, if_none_match: str, more: Mapping[str, str] = MappingProxyType({})) -> Response:
     """Send it, or say that the client has it (RFC 9110, 13.1.2)."""
     known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    headers |= ANYBODY | {"ETag": document.etag}
+    sent = {**more, **ANYBODY, "ETag": document.etag}
     if document.etag in known or "*" in known:
-        return Response(status_code=304, headers=headers)
-    return Response(document.content, media_type=document.media_type, headers=headers)
+        return Response(status_code=304, headers=sent)
+    return Response(document.content, media_type=document.media_type, headers=sent)

@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import a_message, an_envelope
+from support.builders import ANN, a_message, an_envelope
 from support.inboxes import an_assignment
 from support.tasks import (
     AtMostOnceTask,
@@ -17,6 +17,7 @@ from support.transports import a_delivery
 
 from consumer_service.dispatch import REPLAYS, Assignment, Dispatcher, body_hash, replays
 from consumer_service.outcome import DeadLetter
+from consumer_service.upcasters import Upcaster
 from shared.transport import LARGEST_BODY
 
 TASK = RecordingTask()
@@ -124,3 +125,24 @@ def test_messages_go_together_where_one_failure_can_be_undone_or_the_task_takes_
 @pytest.mark.parametrize(("header", "expected"), [(None, 0), (0, 0), (3, 3), (-1, 0), ("3", 0), (True, 0), (10**9, 0)])
 def test_a_nonsensical_count_of_replays_counts_as_never(header, expected):
     assert replays(a_message(headers={REPLAYS: header})) == expected
+
+
+BORN = Upcaster("user.born", "user.created", lambda data: {**data, "user_id": data["person_id"]})
+
+
+def dispatch_old(**data):
+    body = json.loads(a_message().body) | {"type": "user.born"}
+    body["data"] = {name: value for name, value in body["data"].items() if name != "user_id"} | data
+    return Dispatcher([TASK], [BORN]).dispatch(a_delivery(a_message(body=json.dumps(body).encode())))
+
+
+def test_an_old_version_goes_to_the_task_that_takes_what_it_becomes():
+    found = dispatch_old(person_id=str(ANN))
+
+    assert (found.task, found.envelope.type, found.envelope.data.user_id) == (TASK, "user.created", ANN)
+
+
+def test_an_old_version_that_cannot_be_brought_up_is_dead_at_once_and_says_why():
+    found = dispatch_old()
+
+    assert (found.reason, found.error) == ("upcast_failed", "user.born to user.created: KeyError")

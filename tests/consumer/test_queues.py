@@ -4,6 +4,7 @@ from support.tasks import RecordingTask, WelcomeTask
 from consumer_service.queues import by_family, queue_name, topology_of
 from consumer_service.registry import TASKS
 from consumer_service.task import Task
+from consumer_service.upcasters import Upcaster
 from shared.commands import SendMail
 from shared.events import EVENTS
 
@@ -66,3 +67,23 @@ def test_somebody_listens_to_every_event():
     bound = {key for queue in topology_of(TASKS).queues for _, key in bindings(queue)}
 
     assert {event.wire_type for event in EVENTS} <= bound
+
+
+def test_a_queue_is_bound_to_the_old_types_that_its_tasks_are_brought_up_from():
+    steps = (Upcaster("user.born", "user.made", dict), Upcaster("user.made", "user.created", dict))
+
+    (queue,) = topology_of([RecordingTask, WelcomeTask], steps).queues
+
+    assert bindings(queue) == [
+        ("domain.events", "user.created"),
+        ("domain.events", "user.born"),
+        ("domain.events", "user.made"),
+        ("domain.events", "user.email_verified"),
+        ("domain.tasks", "mail.#"),
+    ]
+
+
+def test_an_old_command_for_the_family_needs_no_binding_either():
+    (queue,) = topology_of([OrderMail], [Upcaster("mail.post", "mail.send", dict)]).queues
+
+    assert bindings(queue) == [("domain.tasks", "mail.#")]

@@ -6,6 +6,7 @@ from support.tasks import RecordingTask
 from consumer_service.dead_letters.readers import Readers
 from consumer_service.dispatch import Key
 from consumer_service.registry import TASKS
+from consumer_service.upcasters import Upcaster
 from shared.errors import UnknownType
 from shared.transport import Message
 
@@ -34,3 +35,14 @@ def test_what_no_task_takes_is_unknown_and_so_is_a_foreign_queue():
 
 def test_every_queue_of_the_registry_can_be_read_without_building_a_task():
     assert Readers(TASKS).queues == ("consumer.mail", "consumer.notification")
+
+
+def test_a_dead_letter_of_an_old_type_is_read_and_remembered_as_the_task_that_takes_it_now():
+    readers = Readers([RecordingTask], [Upcaster("user.born", "user.created", lambda data: data)])
+    old = a_message(body=a_message().body.replace(b'"user.created"', b'"user.born"'))
+
+    envelope = readers.read(MAIL, old)
+
+    assert envelope.type == "user.created"
+    assert readers.task(MAIL, "user.born") is RecordingTask
+    assert readers.key(MAIL, envelope) == Key("RecordingTask", envelope.id)
