@@ -1,7 +1,7 @@
 """Nouns of the consumer's core: a migrated database, and consumers that run as long as a test needs them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,7 @@ from consumer_service.migrations import VERSION_TABLE, configuration
 from consumer_service.models import Base
 from consumer_service.quarantine import Quarantine
 from consumer_service.supervisor import Pace, Supervisor
+from consumer_service.upcasters import Upcaster
 
 HASTY = Pace(shortest_pause=0.01, longest_pause=0.05, watch=0.02, silent=30.0)
 
@@ -139,6 +140,7 @@ def consuming_from(engine: AsyncEngine, transport: WatchedTransport) -> Consume:
         concurrency: int = 8,
         prefetch: int = 100,
         grace_seconds: float = 5.0,
+        upcasters: Sequence[Upcaster] = (),
     ) -> AsyncIterator[Consuming]:
         await is_alive(engine, "this")
         inbox = inbox or JournalInbox(engine, worker="this", journal=transport.journal)
@@ -146,7 +148,7 @@ def consuming_from(engine: AsyncEngine, transport: WatchedTransport) -> Consume:
         metrics = ConsumerMetrics(registry)
         consumer = Consumer(
             queue=f"consumer.{tasks[0].queue}",
-            dispatcher=Dispatcher(tasks),
+            dispatcher=Dispatcher(tasks, upcasters),
             inbox=inbox,
             execution=Execution(inbox, draw=lambda: 0.5),
             quarantine=quarantine or Quarantine(),
