@@ -46,7 +46,7 @@ class Upcasting:
             if self._next.setdefault(step.old, step) is not step:
                 raise ValueError(f"two upcasters lead from {step.old}; a message has one way")
         goals = frozenset(taken)
-        ways = {old: self._way(old, goals) for old in self._next if old not in goals}
+        ways = {old: self._way(old, goals) for old in self._next}
         self._ways = {old: way for old, way in ways.items() if way}
 
     def __call__(self, wire_type: str, data: Any) -> tuple[str, Any]:

@@ -159,20 +159,14 @@ def edits(draw):
     """A schema, and what one change has made of it."""
     old = draw(OBJECTS.filter(lambda schema: schema["properties"]))
     name = draw(st.sampled_from(sorted(old["properties"])))
-    kept = {key: value for key, value in old["properties"].items() if key != name}
-    without = [each for each in old["required"] if each != name]
-    return old, draw(
-        st.sampled_from(
-            [
-                {**old, "properties": {**old["properties"], name: draw(SIMPLE)}},
-                {**old, "properties": {**old["properties"], name: {**old["properties"][name], **draw(SIMPLE)}}},
-                {**old, "properties": kept, "required": without},
-                {**old, "required": without},
-                {**old, "required": [*without, name]},
-                {**old, "properties": {**old["properties"], "more": draw(SIMPLE)}},
-            ]
-        )
-    )
+    others = [each for each in old["required"] if each != name]
+    fields = old["properties"]
+    if draw(st.booleans()):
+        return old, {**old, "required": others if name in old["required"] else [*others, name]}
+    if draw(st.booleans()):
+        return old, {**old, "properties": {**fields, name: {**fields[name], **draw(SIMPLE)}}}
+    kept = {key: value for key, value in fields.items() if key != name}
+    return old, {**old, "properties": {**kept, "more": draw(SIMPLE)}, "required": others}
 
 
 @given(edits())
