@@ -81,9 +81,12 @@ def _released(file: Path) -> Promise:
 
 def _promise(wire_type: str, origin: str, text: str) -> Promise:
     try:
-        return Promise(wire_type, origin, json.loads(text))
+        schema = json.loads(text)
     except ValueError as error:
         raise UnknownBase(f"{origin}: the schema of {wire_type} is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise UnknownBase(f"{origin}: the schema of {wire_type} is not a JSON object")
+    return Promise(wire_type, origin, schema)
 
 
 def _write(file: Path, document: Any) -> None:

@@ -117,8 +117,9 @@ def test_where_there_is_nothing_to_compare_with_it_says_so(tmp_path, base):
         promised_by(tmp_path, base)
 
 
-def test_a_file_that_is_not_json_is_named(tmp_path):
-    (tmp_path / "order.placed.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", "", "7"])
+def test_a_file_that_is_no_schema_is_named(tmp_path, text):
+    (tmp_path / "order.placed.json").write_text(text)
 
-    with pytest.raises(UnknownBase, match=r"the schema of order\.placed is not JSON"):
+    with pytest.raises(UnknownBase, match=r"the schema of order\.placed is not (JSON|a JSON object)"):
         promised_by(ROOT, str(tmp_path))
