@@ -1,4 +1,4 @@
-"""`python -m producer_service api | relay | migrate | outbox | revise`."""
+"""`python -m producer_service api | relay | migrate | outbox | api-keys | revise`."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ import typer
 from fastapi import FastAPI
 
 from producer_service import migrations
+from producer_service.api_keys_cli import api_keys_cli
 from producer_service.app import producer, relay_alone
 from producer_service.command_line import on_database, run
 from producer_service.outbox_cli import outbox_cli
@@ -67,6 +68,7 @@ def cli() -> typer.Typer:
     for command in (api, relay, migrate, revise):
         app.command()(command)
     app.add_typer(outbox_cli(), name="outbox")
+    app.add_typer(api_keys_cli(), name="api-keys")
     return app
 
 

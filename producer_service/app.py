@@ -20,6 +20,13 @@ from producer_service.database import open_engine
 from producer_service.edge import Bounded, Correlated, Observed
 from producer_service.health import Checks, build_health
 from producer_service.high_water import HighWater
+from producer_service.ingestion.accepting import Ingestion
+from producer_service.ingestion.door import Door
+from producer_service.ingestion.idempotency import purge_again_and_again
+from producer_service.ingestion.keys import KeyRing
+from producer_service.ingestion.rates import Rates
+from producer_service.ingestion.reception import Reception
+from producer_service.ingestion.routes import build_ingestion_routes
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
 from producer_service.passwords import Passwords, argon2id
@@ -29,8 +36,11 @@ from producer_service.routes import build_routes
 from producer_service.service import Accounts
 from producer_service.settings import Settings
 from producer_service.unit_of_work import Travel, UnitOfWork
+from shared.commands import COMMANDS
+from shared.envelope import EnvelopeReader
+from shared.events import EVENTS
 from shared.loop import watch_lag
-from shared.transport import Transport
+from shared.transport import LARGEST_BODY, Transport
 
 RELAY_STOP_SECONDS = 30.0
 """Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
@@ -69,7 +79,13 @@ async def producer(
     """
     async with _open(settings, stopping or asyncio.Event()) as parts, AsyncExitStack() as stack:
         relay = await stack.enter_async_context(_relaying(parts, transport)) if settings.relay_in_api else None
-        yield _api(parts, relay, hasher or argon2id())
+        keys = KeyRing(parts.engine)
+        async with _running(keys.keep_notes(), _keep_answers(parts)):
+            yield _api(parts, relay, hasher or argon2id(), keys)
+
+
+def _keep_answers(parts: _Parts) -> Coroutine[Any, Any, None]:
+    return purge_again_and_again(parts.engine, timedelta(hours=parts.settings.idempotency_hours))
 
 
 @asynccontextmanager
@@ -161,7 +177,7 @@ async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = 
             await wait_first_of([stop], within=restart.ceiling(crashes))
 
 
-def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash) -> FastAPI:
+def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash, keys: KeyRing) -> FastAPI:
     sessions = async_sessionmaker(parts.engine, expire_on_commit=False)
 
     def unit_of_work(travel: Travel) -> UnitOfWork:
@@ -174,7 +190,14 @@ def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash) -> FastAPI:
     app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
     if parts.settings.catalogue:
         app.include_router(build_catalogue())
+    app.include_router(build_ingestion_routes(_reception(parts, keys, Ingestion(unit_of_work))))
     return app
+
+
+def _reception(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> Reception:
+    door = Door(keys=keys, rates=Rates(), high_water=parts.high_water)
+    reader = EnvelopeReader([*EVENTS, *COMMANDS])
+    return Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
 
 
 def _app(parts: _Parts, relay: Relay | None) -> FastAPI:
@@ -185,7 +208,8 @@ def _app(parts: _Parts, relay: Relay | None) -> FastAPI:
     checks = Checks(engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water)
     app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))
     # The last one added is the first to see a request.
-    app.add_middleware(Bounded, largest=parts.settings.max_body_bytes)
+    largest_for = {"/v1/events": LARGEST_BODY, "/v1/events:batch": parts.settings.ingest_max_body_bytes}
+    app.add_middleware(Bounded, largest=parts.settings.max_body_bytes, largest_for=largest_for)
     app.add_middleware(Observed, metrics=parts.metrics)
     app.add_middleware(Correlated)
     return app

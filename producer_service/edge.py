@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from time import perf_counter
 
 import structlog
@@ -12,13 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer_service.metrics import Metrics
 from producer_service.problems import SLOW, TOO_LARGE, Problem, answer
+from producer_service.trace_context import TRACEPARENT
 from producer_service.unit_of_work import Travel
 
 CORRELATION = "X-Correlation-ID"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context, level 1: version, trace id and parent id that are not all zeros, flags."""
-
 LONGEST_NUMBER = 18
 BODY_SECONDS = 30.0
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -94,26 +93,36 @@ class Observed:
 class Bounded:
     """Refuses a body that is too large, by its declared length or as soon as it is, or that comes too slowly."""
 
-    def __init__(self, app: ASGIApp, largest: int, seconds: float = BODY_SECONDS) -> None:
-        """`largest` in bytes; `seconds` is for the whole body."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        largest: int,
+        seconds: float = BODY_SECONDS,
+        *,
+        largest_for: Mapping[str, int] | None = None,
+    ) -> None:
+        """`largest` in bytes, and `largest_for` some paths; `seconds` is for the whole body."""
         self._app = app
         self._largest = largest
+        self._largest_for = largest_for or {}
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._declared(scope) > self._largest:
+            return
+        largest = self._largest_for.get(scope["path"], self._largest)
+        if self._declared(scope) > largest:
             await answer(TOO_LARGE)(scope, receive, send)
         else:
-            await self._app(scope, self._counting(receive), send)
+            await self._app(scope, self._counting(receive, largest), send)
 
     def _declared(self, scope: Scope) -> int:
         declared = Headers(scope=scope).get("content-length", "0")
         return int(declared[:LONGEST_NUMBER]) if declared.isascii() and declared.isdigit() else 0
 
-    def _counting(self, receive: Receive) -> Receive:
+    def _counting(self, receive: Receive, largest: int) -> Receive:
         loop, received, complete = asyncio.get_running_loop(), 0, False
         deadline = loop.time() + self._seconds
 
@@ -124,7 +133,7 @@ class Bounded:
             message = await _before(deadline, receive)
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if received > self._largest:
+            if received > largest:
                 raise Problem(TOO_LARGE)
             return message
 

@@ -21,6 +21,9 @@ SAMPLE_SECONDS = 2.0
 COUNT_SECONDS = 2.0
 """A count stops at the mark, so it takes no longer for an outbox of millions."""
 
+ROOM_SECONDS = 15
+"""What a client is told to wait for room in the outbox. Longer than a count takes to notice that there is."""
+
 Count = Callable[[int], Awaitable[int]]
 """Counts pending rows, but stops at the number given."""
 

@@ -56,6 +56,9 @@ class Metrics:
         self.refused = Counter(
             "tidings_outbox_refused", "Requests refused because the outbox was full", registry=registry
         )
+        self.ingested = Counter(
+            "tidings_ingested", "Events of other services that were accepted", ["client"], registry=registry
+        )
         self.loop_lag = Histogram(
             "tidings_loop_lag_seconds", "How late the event loop is", buckets=LAGS, registry=registry
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Delete, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
 
 from producer_service.clock import FromNow, now
 from producer_service.models import OutboxRow, Status, written_out
@@ -19,27 +20,30 @@ PURGED_AT_ONCE = 1000
 """Rows. Few enough for one short transaction."""
 
 
-def record(session: AsyncSession, envelope: Envelope[Contract]) -> None:
+def record(session: AsyncSession | Session, envelope: Envelope[Contract]) -> None:
     """Add an envelope to the session's transaction; it is published if, and only if, that transaction commits.
 
     Works in any session on this database. Raises OversizedMessage for what no reader would accept.
     """
+    session.add(OutboxRow(**row_of(envelope)))
+
+
+def row_of(envelope: Envelope[Contract]) -> dict[str, Any]:
+    """Return what the outbox stores of an envelope, by column. Raises OversizedMessage as `record` does."""
     payload = encode(envelope)
     if len(payload) > LARGEST_BODY:
         raise OversizedMessage(f"{envelope.type}: {len(payload)} bytes, the limit is {LARGEST_BODY}")
-    session.add(
-        OutboxRow(
-            id=envelope.id,
-            aggregatetype=envelope.type.partition(".")[0],
-            aggregateid=envelope.subject,
-            type=envelope.type,
-            payload=payload,
-            exchange=exchange_for(type(envelope.data)).name,
-            source=envelope.source,
-            correlationid=envelope.correlation_id,
-            time=envelope.time,
-        )
-    )
+    return {
+        "id": envelope.id,
+        "aggregatetype": envelope.type.partition(".")[0],
+        "aggregateid": envelope.subject,
+        "type": envelope.type,
+        "payload": payload,
+        "exchange": exchange_for(type(envelope.data)).name,
+        "source": envelope.source,
+        "correlationid": envelope.correlation_id,
+        "time": envelope.time,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def table(found: Sequence[Entry] | Sequence[Action], *, limit: int) -> str:
     if not found:
         return NOTHING
     names = [field.name for field in fields(found[0]) if isinstance(found[0], Action) or field.name in LISTED]
-    lines = _aligned([names, *([_cell(getattr(each, name)) for name in names] for each in found)])
+    lines = aligned([names, *([cell(getattr(each, name)) for name in names] for each in found)])
     return "\n".join([*lines, *([f"the first {limit}; there may be more"] if len(found) == limit else [])])
 
 
@@ -27,20 +27,20 @@ def table_of_tallies(tallies: Sequence[Tally]) -> str:
     """Return a line for each type, and one for all."""
     if not tallies:
         return NOTHING
-    lines = _aligned([[str(each.rows), each.type, _cell(each.first), "to", _cell(each.last)] for each in tallies])
+    lines = aligned([[str(each.rows), each.type, cell(each.first), "to", cell(each.last)] for each in tallies])
     return "\n".join([*lines, f"{sum(each.rows for each in tallies)} in all"])
 
 
 def shown(entry: Entry, payload: bytes, *, reveal: bool) -> str:
     """Return all that is known of one message."""
-    lines = _aligned([[name, _cell(value)] for name, value in asdict(entry).items()])
+    lines = aligned([[name, cell(value)] for name, value in asdict(entry).items()])
     body = _revealed(payload) if reveal else masked(payload)
     return "\n".join([*lines, json.dumps(body, indent=2, ensure_ascii=False)])
 
 
 def as_json(found: Sequence[Entry] | Sequence[Action]) -> str:
     """Return a JSON array."""
-    return json.dumps([asdict(each) for each in found], indent=2, default=_cell)
+    return json.dumps([asdict(each) for each in found], indent=2, default=cell)
 
 
 def _revealed(payload: bytes) -> Any:
@@ -50,12 +50,14 @@ def _revealed(payload: bytes) -> Any:
         return payload.decode(errors="replace")
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Return a value in one line."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return "" if value is None else " ".join(str(value).split())
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, its cells below those of the row before."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producer_service.passwords import Overloaded
+from producer_service.pointers import pointer_to
 from producer_service.trouble import describe
 
 RETRY_AFTER_SECONDS = 5
@@ -26,7 +27,6 @@ UNDEFINED_TABLE = "42P01"
 """Not ours: the database has not been migrated yet."""
 
 MOST_ERRORS = 20
-LONGEST_POINTER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +65,66 @@ OUTBOX_FULL = Kind(
     "Too many messages wait to be published",
     "Nothing was done. The broker is away or slow; try again after the seconds in Retry-After.",
 )
-KINDS = (MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL)
+NO_API_KEY = Kind(
+    401, "no-api-key", "An API key is needed", "Send Authorization: Bearer tdk_..., with a key that lives."
+)
+OUT_OF_SCOPE = Kind(
+    403, "out-of-scope", "The API key may not send this", "Each entry of `errors` says what the key may send."
+)
+IN_PROGRESS = Kind(
+    409,
+    "in-progress",
+    "The same request is being worked on",
+    "Another request has this Idempotency-Key. Try again after the seconds in Retry-After, and get its answer.",
+)
+ID_TAKEN = Kind(
+    409, "id-taken", "The id belongs to another message", "An id is unique among all messages. Take a UUID for each."
+)
+WRONG_MEDIA = Kind(415, "wrong-media", "The body is of a kind that is not taken here", "`detail` says which are.")
+KEY_REUSED = Kind(
+    422,
+    "idempotency-key-reused",
+    "The Idempotency-Key belongs to another request",
+    "Nothing was done. Use one key for one request, and the same body whenever it is repeated.",
+)
+BAD_IDEMPOTENCY_KEY = Kind(
+    400, "idempotency-key-malformed", "The Idempotency-Key cannot be read", "Send 1 to 255 printable ASCII characters."
+)
+RATE_LIMITED = Kind(
+    429,
+    "rate-limited",
+    "The API key has sent too much",
+    "Nothing was done. Try again after the seconds in Retry-After.",
+)
+KINDS = (
+    MALFORMED, NO_API_KEY, OUT_OF_SCOPE, NOT_FOUND, METHOD, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE, NOT_JSON,
+    WRONG_MEDIA, INVALID, KEY_REUSED, BAD_IDEMPOTENCY_KEY, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL,
+)  # fmt: skip
 
 MEDIA_TYPE = "application/problem+json"
-IN_OPENAPI: Mapping[int | str, dict[str, Any]] = {
-    kind.status: {"description": kind.title, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}} for kind in KINDS
-}
+
+
+def in_openapi(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """Return what an API description says of answers of these kinds."""
+    content = {MEDIA_TYPE: {"schema": {"type": "object"}}}
+    titles = {kind.status: [each.title for each in kinds if each.status == kind.status] for kind in kinds}
+    return {status: {"description": "; ".join(said), "content": content} for status, said in titles.items()}
+
+
+IN_OPENAPI = in_openapi(
+    MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL
+)
+"""What any route may answer."""
 
 
 class Problem(HTTPException):
     """Raised by whatever meets a problem of a known kind."""
 
-    def __init__(self, kind: Kind, *, headers: Mapping[str, str] | None = None) -> None:
-        """Answer with this kind, and these headers."""
+    def __init__(self, kind: Kind, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+        """Answer with this kind, these headers, and further members such as `detail` and `errors`."""
         super().__init__(kind.status, kind.title, headers)
         self.kind = kind
+        self.members = members
 
 
 def answer(kind: Kind, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
@@ -112,8 +157,9 @@ async def _explain(slug: str) -> dict[str, Any]:
 
 
 async def _http(_request: Request, error: HTTPException) -> Response:
-    known = error.kind if isinstance(error, Problem) else _by_status(error.status_code)
-    return answer(known, headers=error.headers)
+    if isinstance(error, Problem):
+        return answer(error.kind, headers=error.headers, **error.members)
+    return answer(_by_status(error.status_code), headers=error.headers)
 
 
 def _by_status(status: int) -> Kind:
@@ -131,9 +177,7 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
 
 
 def _located(location: Sequence[int | str], message: str) -> dict[str, str]:
-    """Point into the body by a JSON pointer (RFC 6901)."""
-    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in location[1:]]
-    return {"pointer": "".join(f"/{step}" for step in steps)[:LONGEST_POINTER], "detail": message}
+    return {"pointer": pointer_to(location[1:]), "detail": message}
 
 
 async def _busy(_request: Request, _error: Exception) -> Response:

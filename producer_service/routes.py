@@ -6,15 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 
 from producer_service.edge import travel_of
-from producer_service.high_water import HighWater
+from producer_service.high_water import ROOM_SECONDS, HighWater
 from producer_service.outbox import Outbox
 from producer_service.problems import IN_OPENAPI, NOT_FOUND, NOT_JSON, OUTBOX_FULL, Problem
 from producer_service.schemas import Accepted, EventStatus, Registration
 from producer_service.service import Accounts, Registrant
 from producer_service.unit_of_work import Travel
-
-ROOM_SECONDS = 15
-"""What a client is told to wait for room in the outbox. Longer than a count takes to notice that there is."""
 
 ContentType = Annotated[str, Header(include_in_schema=False)]
 

@@ -75,6 +75,12 @@ class Settings(DatabaseSettings):
     http_port: Port = Field(default=8000, description="the API's port")
     relay_http_port: Port = Field(default=8002, description="the port for health and metrics of a relay on its own")
     max_body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024, description="of one request")
+    ingest_max_body_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024, description="of one batch of events"
+    )
+    idempotency_hours: float = Field(
+        default=24, gt=0, le=24 * 365, description="how long the answer to an Idempotency-Key is given again"
+    )
     password_hashes_at_once: int = Field(default=2, ge=1, le=64, description="each takes 64 MiB of memory")
     drain_seconds: float = Field(
         default=1, ge=0, le=600, description="how long to go on serving, unready, after SIGTERM, so that routers notice"

@@ -15,7 +15,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic_core import from_json, to_json
 
 from shared.contracts import Contract
-from shared.errors import InvalidEnvelope, MalformedEnvelope, OversizedMessage, UnknownType, UnsupportedVersion
+from shared.errors import (
+    FieldProblem,
+    InvalidEnvelope,
+    MalformedEnvelope,
+    OversizedMessage,
+    UnknownType,
+    UnsupportedVersion,
+)
 from shared.transport import LARGEST_BODY, Message
 
 C = TypeVar("C", bound=Contract)
@@ -30,6 +37,9 @@ Upcast = Callable[[str, Any], tuple[str, Any]]
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 """Ids become keys in databases and headers in mails; neither takes control characters."""
+
+MOST_PROBLEMS = 20
+"""Of one message. Whoever has more to mend begins with these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +137,34 @@ class EnvelopeReader:
         self._models = {contract.wire_type: _model(contract) for contract in contracts}
         self._families = {_family(wire_type) for wire_type in self._models}
 
+    @property
+    def types(self) -> list[str]:
+        """The wire types that can be read, in alphabetical order."""
+        return sorted(self._models)
+
     def read(self, message: Message) -> Envelope[Contract]:
         """Return the envelope. Raises an EnvelopeError whose message names the field, and never quotes a value."""
         if len(message.body) > LARGEST_BODY:
             raise OversizedMessage(f"{len(message.body)} bytes, the limit is {LARGEST_BODY}")
-        attributes = _attributes(message)
-        wire_type = _wire_type(attributes)
+        return self.read_attributes(_attributes(message))
+
+    def read_attributes(
+        self, attributes: Mapping[str, Any], *, unknown: Literal["ignore", "forbid"] = "ignore"
+    ) -> Envelope[Contract]:
+        """Return the envelope of a CloudEvent that was parsed already: its attributes, with `data` among them.
+
+        `unknown` says what to do with fields that no contract names: a reader ignores them, a door may forbid them.
+        """
+        wire_type, known = _wire_type(attributes), dict(attributes)
         if wire_type not in self._models:
-            attributes["type"], attributes["data"] = self._upcast(wire_type, attributes.get("data"))
-        model = self._models.get(attributes["type"])
+            known["type"], known["data"] = self._upcast(wire_type, attributes.get("data"))
+        model = self._models.get(known["type"])
         if model is None:
             raise self._unknown(wire_type)
         try:
-            return _envelope(model.model_validate(attributes))
+            return _envelope(model.model_validate(known, extra=unknown))
         except ValidationError as error:
-            raise InvalidEnvelope(_first_problem(error)) from None
+            raise _invalid(error) from None
 
     def _unknown(self, wire_type: str) -> UnknownType | UnsupportedVersion:
         if _family(wire_type) in self._families:
@@ -192,13 +215,15 @@ def _json(body: bytes) -> Any:
 def _wire_type(attributes: Mapping[str, Any]) -> str:
     wire_type = attributes.get("type")
     if not isinstance(wire_type, str) or not wire_type:
-        raise InvalidEnvelope("type: a CloudEvent needs one, as a string")
+        problem = FieldProblem(("type",), "string", "a CloudEvent needs one, as a string")
+        raise InvalidEnvelope(f"type: {problem.detail}", [problem])
     return wire_type
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"[:200]
+def _invalid(error: ValidationError) -> InvalidEnvelope:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = [FieldProblem(each["loc"], each["type"], each["msg"]) for each in found[:MOST_PROBLEMS]]
+    return InvalidEnvelope(f"{'.'.join(map(str, problems[0].location))}: {problems[0].detail}"[:200], problems)
 
 
 def _envelope(read: Any) -> Envelope[Contract]:

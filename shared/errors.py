@@ -15,7 +15,8 @@ TidingsError
 └── TopologyError            the broker does not hold what the code needs; an operator must act
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 
 class TidingsError(Exception):
@@ -34,10 +35,23 @@ class MalformedEnvelope(EnvelopeError):
     reason = "malformed"
 
 
+class FieldProblem(NamedTuple):
+    """One thing that is wrong with one field: where it is, which rule it breaks, and what would be right."""
+
+    location: tuple[str | int, ...]
+    rule: str
+    detail: str
+
+
 class InvalidEnvelope(EnvelopeError):
     """The body is JSON, but it is not a CloudEvent or its data does not fit its type."""
 
     reason = "invalid"
+
+    def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
+        """`problems` lists every field that is wrong, where it is known which; none of them quotes a value."""
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class UnknownType(EnvelopeError):

@@ -5,9 +5,13 @@ from typing import Literal, cast
 from alembic import context
 from sqlalchemy import Connection
 
+from producer_service import ingestion_tables
 from producer_service.clock import UtcDateTime
 from producer_service.migrations import VERSION_TABLE
 from producer_service.models import Base
+
+TABLES = (ingestion_tables,)
+"""Imported so that `Base` knows them."""
 
 
 def _render(kind: str, thing: object, _context: object) -> str | Literal[False]:

@@ -169,3 +169,17 @@ def test_whatever_arrives_is_read_or_refused_with_a_reason(body, content_type, h
 @given(st.dictionaries(st.sampled_from([*json.loads(a_body())]), ANY_JSON))
 def test_an_event_with_any_fields_replaced_is_read_or_refused_with_a_reason(changes):
     assert answer_to(Message(a_body(**changes), content_type=STRUCTURED))
+
+
+def test_a_door_may_forbid_what_a_reader_ignores_and_hears_of_every_field_that_is_wrong():
+    whole = json.loads(encode(an_envelope()))
+    del whole["dataschema"]
+    wrong = whole | {"data": whole["data"] | {"nmae": "Ann", "email": "ann"}}
+
+    assert READER.read_attributes(whole, unknown="forbid") == READER.read_attributes(whole)
+    with pytest.raises(InvalidEnvelope) as caught:
+        READER.read_attributes(wrong, unknown="forbid")
+    assert {(each.location, each.rule) for each in caught.value.problems} == {
+        (("data", "email"), "string_pattern_mismatch"),
+        (("data", "nmae"), "extra_forbidden"),
+    }

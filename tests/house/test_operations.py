@@ -10,6 +10,7 @@ from support.repository import ROOT, read
 from consumer_service.command_line.topology import topology_cli
 from consumer_service.dead_letters.metrics import DeadLetterMetrics
 from consumer_service.metrics import ConsumerMetrics
+from producer_service.api_keys_cli import api_keys_cli
 from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
 from producer_service.outbox_cli import outbox_cli
@@ -65,7 +66,7 @@ def test_every_metric_it_speaks_of_elsewhere_exists(page):
     assert set(re.findall(r"tidings_[a-z_]+[a-z]", page)) - there == set()
 
 
-@pytest.mark.parametrize(("group", "commands"), [("outbox", outbox_cli), ("topology", topology_cli)])
+@pytest.mark.parametrize(("group", "commands"), [("outbox", outbox_cli), ("api-keys", api_keys_cli), ("topology", topology_cli)])
 def test_every_command_is_shown_and_every_command_shown_exists(page, group, commands):
     shown = set(re.findall(rf"^    python -m \w+ {group} (\w+)", page, flags=re.MULTILINE))
 

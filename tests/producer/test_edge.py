@@ -42,7 +42,11 @@ async def client(registry):
     async def fail(word: str):
         raise ArithmeticError(word)
 
-    app.add_middleware(Bounded, largest=LARGEST, seconds=0.1)
+    @app.post("/roomy")
+    async def roomy(request: Request):
+        return len(await request.body())
+
+    app.add_middleware(Bounded, largest=LARGEST, seconds=0.1, largest_for={"/roomy": 2 * LARGEST})
     app.add_middleware(Observed, metrics=Metrics(registry))
     app.add_middleware(Correlated)
     async with asking(app) as client:
@@ -58,6 +62,12 @@ async def test_a_body_declared_too_large_is_refused_before_it_is_read(client, pa
     response = await client.post(path, content=b"x" * (LARGEST + 1))
 
     assert (response.status_code, response.json()["type"]) == (413, "/problems/too-large")
+
+
+async def test_a_path_may_have_a_limit_of_its_own(client):
+    answers = [await client.post("/roomy", content=b"x" * size) for size in (2 * LARGEST, 2 * LARGEST + 1)]
+
+    assert [answer.status_code for answer in answers] == [200, 413]
 
 
 async def test_a_body_of_undeclared_length_is_refused_as_soon_as_it_is_too_large(client):

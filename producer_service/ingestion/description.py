@@ -1,0 +1,71 @@
+"""What the API description (OpenAPI) says of ingestion; its bodies are read by hand, for speed. Data only."""
+
+from typing import Any
+
+from producer_service.ingestion.offers import BATCHED, MOST_EVENTS
+from producer_service.problems import (
+    BAD_IDEMPOTENCY_KEY,
+    BUSY,
+    ID_TAKEN,
+    IN_PROGRESS,
+    INTERNAL,
+    INVALID,
+    KEY_REUSED,
+    MALFORMED,
+    NO_API_KEY,
+    NO_DATABASE,
+    OUT_OF_SCOPE,
+    OUTBOX_FULL,
+    RATE_LIMITED,
+    SLOW,
+    TOO_LARGE,
+    WRONG_MEDIA,
+    in_openapi,
+)
+from shared.envelope import STRUCTURED
+
+_PLAIN = {"type": "string"}
+_SHORT: dict[str, Any] = {
+    "type": "object",
+    "description": "The short form. Unless they are given, `source` is the API key's, `id` a new one, `time` now.",
+    "required": ["type", "data"],
+    "properties": {"type": _PLAIN, "data": {"type": "object"}}
+    | dict.fromkeys(("id", "source", "subject", "time", "correlationid", "causationid", "traceparent"), _PLAIN),
+}
+_CLOUDEVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "A CloudEvent 1.0 in structured mode.",
+    "required": ["specversion", "id", "source", "type", "data"],
+    "properties": _SHORT["properties"] | {"specversion": {"const": "1.0"}},
+}
+
+
+def _several(of: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": {"type": "array", "minItems": 1, "maxItems": MOST_EVENTS, "items": of}}
+
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Whoever repeats the request with its key gets the first answer again, and nothing happens twice.",
+}
+EVENT: dict[str, Any] = {
+    "parameters": [_KEY],
+    "requestBody": {
+        "required": True,
+        "content": {STRUCTURED: {"schema": _CLOUDEVENT}, "application/json": {"schema": _SHORT}},
+    },
+}
+BATCH: dict[str, Any] = {
+    "parameters": [_KEY],
+    "requestBody": {
+        "required": True,
+        "content": {BATCHED: _several(_CLOUDEVENT), "application/json": _several(_SHORT)},
+    },
+}
+RESPONSES = in_openapi(
+    MALFORMED, BAD_IDEMPOTENCY_KEY, NO_API_KEY, OUT_OF_SCOPE, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE, WRONG_MEDIA,
+    INVALID, KEY_REUSED, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL,
+)  # fmt: skip
