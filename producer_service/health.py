@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -37,11 +38,20 @@ class Checks:
     """The checks of this service, one method each."""
 
     def __init__(
-        self, *, engine: AsyncEngine, relay: Relay | None, high_water: HighWater, stopping: asyncio.Event
+        self,
+        *,
+        engine: AsyncEngine,
+        relay: Relay | None,
+        high_water: HighWater,
+        stopping: asyncio.Event,
+        needs: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """`relay` is None when the relay runs in a process of its own; `stopping` is set when the service drains."""
+        """`relay` is None when the relay runs in a process of its own; `stopping` is set when the service drains.
+
+        `needs` tells whether the database has what this process needs; all the tables of the producer, unless given.
+        """
         self._engine = engine
-        self._history = History()
+        self._needs = needs or partial(History().is_reached_by, engine)
         self._migrated = False
         self._high_water = high_water
         self._relay = relay
@@ -65,7 +75,7 @@ class Checks:
 
     async def migrations(self) -> str:
         """The database has the tables this code needs. Once it has them it is not asked again."""
-        self._migrated = self._migrated or await self._history.is_reached_by(self._engine)
+        self._migrated = self._migrated or await self._needs()
         if not self._migrated:
             raise Unhealthy("the database is behind; run `python -m producer_service migrate`")
         return "at head"

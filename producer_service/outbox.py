@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, delete, func, select
+from sqlalchemy import Connection, CursorResult, Delete, delete, func, inspect, select
+from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
@@ -82,6 +83,12 @@ class Outbox:
             row = (await connection.execute(select(*columns).where(OutboxRow.id == event_id))).one_or_none()
         return None if row is None else Standing(*row)
 
+    async def is_there(self) -> bool:
+        """Tell whether the database has the outbox that this code needs, whatever else it holds."""
+        async with self._engine.connect() as connection:
+            there = await connection.run_sync(_columns)
+        return {column.name for column in inspect(OutboxRow).columns} <= there
+
     async def backlog(self) -> Backlog:
         """Count what is pending and parked. Takes a few tenths of a second per million rows."""
         pending, parked = (OutboxRow.status == written_out(status) for status in (Status.PENDING, Status.PARKED))
@@ -109,6 +116,13 @@ class Outbox:
         async with self._engine.begin() as connection:
             result: CursorResult[Any] = await connection.execute(statement)
         return result.rowcount
+
+
+def _columns(connection: Connection) -> set[str]:
+    try:
+        return {column["name"] for column in inspect(connection).get_columns(OutboxRow.__tablename__)}
+    except NoSuchTableError:
+        return set()
 
 
 def _purge(seconds: float, most: int) -> Delete:

@@ -66,7 +66,9 @@ def test_every_metric_it_speaks_of_elsewhere_exists(page):
     assert set(re.findall(r"tidings_[a-z_]+[a-z]", page)) - there == set()
 
 
-@pytest.mark.parametrize(("group", "commands"), [("outbox", outbox_cli), ("api-keys", api_keys_cli), ("topology", topology_cli)])
+@pytest.mark.parametrize(
+    ("group", "commands"), [("outbox", outbox_cli), ("api-keys", api_keys_cli), ("topology", topology_cli)]
+)
 def test_every_command_is_shown_and_every_command_shown_exists(page, group, commands):
     shown = set(re.findall(rf"^    python -m \w+ {group} (\w+)", page, flags=re.MULTILINE))
 
