@@ -87,12 +87,14 @@ class Services:
         env: Mapping[str, str],
         port_variable: str = "TIDINGS_HTTP_PORT",
         output: str | None = None,
+        port: int | None = None,
     ) -> Service:
         """Start `python -m <arguments>` with nothing but this environment; return at once.
 
-        What it says goes to a file of the test, or to the `output` given, from where nobody reads it.
+        What it says goes to a file of the test, or to the `output` given, from where nobody reads it. A `port` is given
+        to what takes the place of a process that has died.
         """
-        port = a_free_port()
+        port = port or a_free_port()
         log = self.folder / f"{len(self.started)}-{arguments[0]}.log"
         log.touch()
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TIDINGS_LOG_FORMAT": "json"}
