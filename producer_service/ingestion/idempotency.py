@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
-from sqlalchemy import BigInteger, CursorResult, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy import BigInteger, CursorResult, Table, bindparam, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from producer_service.clock import FromNow
+from producer_service.clock import FromNow, now
 from producer_service.database import DATABASE_ERRORS
 from producer_service.ingestion_tables import StoredAnswer
 from producer_service.trouble import describe
@@ -25,6 +25,17 @@ from producer_service.trouble import describe
 PURGED_AT_ONCE = 1000
 """Rows. Few enough for one short transaction."""
 
+
+ANSWERS = cast("Table", StoredAnswer.__table__)
+
+# Built once: that takes longer than running them.
+TRY_LOCK = select(func.pg_try_advisory_xact_lock(bindparam("number", type_=BigInteger)))
+"""Lock a key until the transaction ends; the lock of a process that died ends with its connection."""
+
+STORED = select(ANSWERS.c.fingerprint, ANSWERS.c.status, ANSWERS.c.headers, ANSWERS.c.body).where(
+    ANSWERS.c.client == bindparam("of_client"), ANSWERS.c.key == bindparam("of_key")
+)
+STORE = insert(ANSWERS).values(stored_at=now())
 
 PURGE_SECONDS = 60.0
 """Between purges, while there is little to purge."""
@@ -93,9 +104,11 @@ async def stored_answer(session: AsyncSession, once: Once) -> Answer | None:
 
     Raises InProgress while another transaction has the key, and KeyReused where it belongs to another request.
     """
-    if session.get_bind().dialect.name == "postgresql" and not await session.scalar(_try_lock(once)):
+    if session.get_bind().dialect.name == "postgresql" and not await session.scalar(
+        TRY_LOCK, {"number": _number(once)}
+    ):
         raise InProgress
-    row = await session.get(StoredAnswer, (once.client, once.key))
+    row = (await session.execute(STORED, {"of_client": once.client, "of_key": once.key})).one_or_none()
     if row is None:
         return None
     if row.fingerprint != once.fingerprint:
@@ -103,18 +116,17 @@ async def stored_answer(session: AsyncSession, once: Once) -> Answer | None:
     return Answer(row.status, row.headers, row.body)
 
 
-def _try_lock(once: Once) -> Any:
-    """Lock the key until the transaction ends; the lock of a process that died ends with its connection."""
-    number = fingerprint(b"idempotency", once.client.encode(), once.key.encode())[:8]
-    key = bindparam("number", int.from_bytes(number, signed=True), type_=BigInteger)
-    return select(func.pg_try_advisory_xact_lock(key))
+def _number(once: Once) -> int:
+    """Return the number that PostgreSQL knows the key's lock by: 64 bits of a hash, so that no two meet."""
+    digest = fingerprint(b"idempotency", once.client.encode(), once.key.encode())
+    return int.from_bytes(digest[:8], signed=True)
 
 
 async def store_answer(session: AsyncSession, once: Once, answer: Answer) -> None:
     """Keep the answer, if this transaction commits."""
     row = {"client": once.client, "key": once.key, "fingerprint": once.fingerprint}
     answered = {"status": answer.status, "headers": dict(answer.headers), "body": answer.body}
-    await session.execute(insert(StoredAnswer).values(**row, **answered))
+    await session.execute(STORE, {**row, **answered})
 
 
 async def purge_answers(engine: AsyncEngine, older_than: timedelta, most: int = PURGED_AT_ONCE) -> int:

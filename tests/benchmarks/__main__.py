@@ -12,10 +12,12 @@ from benchmarks.measuring import ROOT
 from benchmarks.pages import RAW, NoResults, kept, publish, render
 from benchmarks.run import FULL, QUICK, Run, Scale
 from benchmarks.servers import NoServer, open_servers
-from benchmarks.studies import backlog, consume, inbox, latency, memory, posts, relay, scale_out
+from benchmarks.studies import backlog, consume, inbox, ingestion, latency, memory, posts, relay, scale_out
 from benchmarks.surroundings import preface
 
-STUDIES = {study.NAME: study for study in (relay, consume, latency, posts, scale_out, backlog, inbox, memory)}
+STUDIES = {
+    study.NAME: study for study in (relay, consume, latency, posts, ingestion, scale_out, backlog, inbox, memory)
+}
 DOCS = ROOT / "docs"
 
 

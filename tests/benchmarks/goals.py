@@ -44,5 +44,9 @@ GOALS = (
          "memory", "ours, prefetch 500", (), "growth_megabytes", 5.0, 5.0, less_is_better=True, unit=" MB"),
     Goal("p99 of an accepted POST at 100/s",
          "http", "ours, outbox", (), "p99_ms", 16.0, 16.0, less_is_better=True, unit=" ms"),
+    Goal("p99 of an ingested event at 100/s",
+         "ingestion", "ours, an event a request", (), "p99_ms", 16.0, 16.0, less_is_better=True, unit=" ms"),
+    Goal("Events ingested a second in batches of 500",
+         "ingestion", "ours, batches of 500", (), "per_second", 5_000.0, 5_000.0, unit="/s"),
 )  # fmt: skip
 """In the order in which they are shown."""

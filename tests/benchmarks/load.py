@@ -1,5 +1,7 @@
-"""Requests at a pace, whether or not the ones before have been answered, and how long each answer took."""
+"""Requests over HTTP: at a pace, whether or not the ones before have been answered, or as fast as they are."""
 
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
@@ -12,18 +14,43 @@ PATH = "/v1/users"
 
 async def register_users(url: str, *, count: int, rate: float) -> tuple[list[float], int]:
     """Register so many users, `rate` a second; return the milliseconds of each answer, and how many were not 202."""
+    users = [
+        {"email": f"user{number}@example.org", "password": "correct horse battery", "name": "Ann Example"}
+        for number in range(count)
+    ]
+    return await post_at_pace(f"{url}{PATH}", users, rate=rate)
+
+
+async def post_at_pace(
+    url: str, bodies: Sequence[object], *, rate: float, headers: Mapping[str, str] | None = None
+) -> tuple[list[float], int]:
+    """Post each as JSON, `rate` a second; return the milliseconds of each answer, and how many were not 202."""
     milliseconds: list[float] = []
     refused = 0
 
-    async def register(client: httpx2.AsyncClient, number: int) -> None:
+    async def post(client: httpx2.AsyncClient, body: object) -> None:
         nonlocal refused
-        user = {"email": f"user{number}@example.org", "password": "correct horse battery", "name": "Ann Example"}
         begun = perf_counter()
-        answer = await client.post(f"{url}{PATH}", json=user)
+        answer = await client.post(url, json=body, headers=headers)
         milliseconds.append(1000 * (perf_counter() - begun))
         refused += answer.status_code != httpx2.codes.ACCEPTED
 
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, limits=limits) as client:
-        await at_pace(rate, [partial(register, client, number) for number in range(count)])
+        await at_pace(rate, [partial(post, client, body) for body in bodies])
     return milliseconds, refused
+
+
+async def post_in_turns(url: str, bodies: Sequence[bytes], *, at_once: int, headers: Mapping[str, str]) -> int:
+    """Post these, so many at once, as fast as they are answered; return how many were not answered with 202."""
+    waiting, refused = iter(bodies), 0
+
+    async def post(client: httpx2.AsyncClient, mine: Iterator[bytes]) -> None:
+        nonlocal refused
+        for body in mine:
+            answer = await client.post(url, content=body, headers=headers)
+            refused += answer.status_code != httpx2.codes.ACCEPTED
+
+    async with httpx2.AsyncClient(timeout=ANSWER_SECONDS) as client:
+        await asyncio.gather(*(post(client, waiting) for _ in range(at_once)))
+    return refused

@@ -38,6 +38,11 @@ TABLES: Mapping[str, tuple[str, tuple[Column, ...]]] = {
         (Column("requests/s", "rate"), *MILLISECONDS, Column("server CPU s/1000", "client_cpu", 2),
          Column("refused", "refused")),
     ),
+    "ingestion": (
+        "Events of other services over HTTP: 100 requests a second, or batches as fast as they are taken",
+        (Column("events/s", "per_second"), *MILLISECONDS, Column("server CPU s/1000", "client_cpu", 2),
+         Column("database CPU s/1000", "database_cpu", 2)),
+    ),
     "scale-out": (
         "Tasks that wait 20 ms, 8 at a time in each worker",
         (Column("tasks/s", "per_second"), CPU[0], Column("memory MB", "megabytes")),

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from benchmarks.contenders.roster import APIS, CONSUMERS, PAIRS, PUBLISHERS
+from benchmarks.contenders.roster import APIS, CONSUMERS, INGESTIONS, PAIRS, PUBLISHERS
 from benchmarks.goals import GOALS
 from benchmarks.studies.scale_out import CREWS
 
@@ -15,6 +15,7 @@ NAMED = {
     "consume": {each.name for each in CONSUMERS},
     "latency": {each.name for each in PAIRS},
     "http": {each.name for each in APIS},
+    "ingestion": {each.name for each in INGESTIONS},
     "scale-out": {each.name for each in CREWS},
     "memory": {"ours, prefetch 500"},
 }
@@ -31,7 +32,7 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_contender_is_a_module_of_its_own_that_is_there():
-    modules = [each.module for each in (*CONSUMERS, *PUBLISHERS, *APIS)]
+    modules = [each.module for each in (*CONSUMERS, *PUBLISHERS, *APIS, *INGESTIONS)]
     modules += [module for pair in PAIRS for module in (pair.sender, pair.receiver)]
 
     assert [module for module in modules if find_spec(module) is None] == []
@@ -55,5 +56,5 @@ def test_a_goal_compares_what_is_measured(goal):
 
 
 def test_no_two_contenders_of_a_study_have_one_name():
-    for several in (CONSUMERS, PUBLISHERS, PAIRS, APIS, CREWS):
+    for several in (CONSUMERS, PUBLISHERS, PAIRS, APIS, INGESTIONS, CREWS):
         assert len({each.name for each in several}) == len(several)

@@ -27,11 +27,12 @@ def cheapest() -> PasswordHash:
 async def main(errand: Errand) -> None:
     """Serve until SIGTERM."""
     configure_logs("producer", level="WARNING", shape="json")
-    settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url)
+    relays = errand.options.get("relay", "here") == "here"
+    settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, relay_in_api=relays)
     transport = open_transport(errand.broker_url, name="tidings producer")
     stop, port = asyncio.Event(), int(errand.options["port"])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    hasher = argon2id() if errand.options["hashing"] == "full" else cheapest()
+    hasher = argon2id() if errand.options.get("hashing") == "full" else cheapest()
     async with producer(settings, transport, stopping=stop, hasher=hasher) as app:
         await serve(app, host="127.0.0.1", port=port, stopping=stop, drain_seconds=0)
 

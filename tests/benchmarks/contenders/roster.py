@@ -117,3 +117,9 @@ APIS = (
     _api("FastAPI, mail in the request", "plain_api", way="inline"),
 )
 """What takes a registration over HTTP, at so many requests a second."""
+
+INGESTIONS = (
+    _api("ours, an event a request", "ours_api"),
+    Contender("ours, batches of 500", f"{HERE}.ours_api", options={"batch": "500", "relay": "elsewhere"}),
+)
+"""What takes events of other services over HTTP: at a pace with a relay beside, or as many as it can."""

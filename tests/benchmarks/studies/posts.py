@@ -42,7 +42,7 @@ async def ask(run: Run, contender: Contender, place: Place) -> Numbers:
 
 
 async def _asked(run: Run, api: Child, url: str, rate: float) -> Numbers:
-    await eventually(lambda: _answers(api, url), within=READY_SECONDS)
+    await eventually(lambda: answers(api, url), within=READY_SECONDS)
     await register_users(url, count=max(int(rate), 1), rate=rate)
     before = cpu_of(api.seen) or 0.0
     count = max(int(run.scale.request_seconds * rate), 1)
@@ -57,7 +57,7 @@ async def _asked(run: Run, api: Child, url: str, rate: float) -> Numbers:
     }
 
 
-async def _answers(api: Child, url: str) -> bool:
+async def answers(api: Child, url: str) -> bool:
     """Whether the API takes requests. Raises ContenderFailed once it has ended: another may have had its port."""
     if api.process.returncode is not None:
         raise ContenderFailed(f"{api.name} ended with {api.process.returncode}; it said:\n{api.words()}")

@@ -1,10 +1,16 @@
 """What other services see of ingestion: what they may send, and what they are answered."""
 
 import json
+from functools import partial
+from uuid import UUID
 
 from producer.ingestion.conftest import DATA, a_cloudevent, an_event
+from support.clients import asking
 from support.databases import on_sqlite
+from support.waiting import eventually
 
+from producer_service.app import producer
+from shared.backends.memory import MemoryTransport
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
@@ -227,3 +233,30 @@ async def test_the_description_of_the_api_says_what_may_be_sent(client):
     assert {"202", "401", "403", "409", "413", "415", "422", "429", "503"} <= set(sending["responses"])
     assert sending["security"] == [{"apiKey": []}]
     assert described["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+
+
+@on_sqlite
+async def test_a_batch_may_be_larger_than_any_other_request(send_batch, rows):
+    long = {"email": f"{'x' * 200}@example.org", "name": "y" * 200}
+
+    answer = await send_batch(*(an_event(data=long, subject="z" * 255) for _ in range(500)))
+
+    assert (answer.status_code, len(answer.request.content) > 400_000, len(await rows())) == (202, True, 500)
+
+
+@on_sqlite
+async def test_a_full_outbox_lets_nobody_in(settings, a_key, recorded):
+    await recorded(*(UUID(int=number) for number in range(3)))
+    full = settings.model_copy(update={"outbox_high_water": 1})
+    headers = {"Authorization": f"Bearer {await a_key()}"}
+
+    async with producer(full, MemoryTransport()) as app, asking(app) as client:
+        await eventually(partial(is_full, client), within=10)
+        answer = await client.post("/v1/events", json=an_event(), headers=headers)
+
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/outbox-full")
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+async def is_full(client):
+    return "tidings_outbox_full 1.0" in (await client.get("/metrics")).text
