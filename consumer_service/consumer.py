@@ -69,6 +69,8 @@ class Consumer:
         self._metrics = metrics
         self._lag = metrics.lag.labels(queue)
         self._concurrency = concurrency
+        self._at_work = 0
+        """How many of those who work are at it, and so take nothing of what waits."""
         self._arrived: Line[Delivery] = Line()
         self._ready: Line[Assignment] = Line()
         self._draining = False
@@ -160,14 +162,17 @@ class Consumer:
             for unstarted in [each for each in taken if not self._may_start(each.delivery)]:
                 self._end(unstarted, Released())
             if assignments:
-                for assignment, outcome in zip(assignments, await self._perform(assignments), strict=True):
+                self._at_work += 1
+                outcomes = await self._perform(assignments)
+                self._at_work -= 1
+                for assignment, outcome in zip(assignments, outcomes, strict=True):
                     self._end(assignment, outcome)
 
     def _share(self, first: Assignment) -> int:
-        """Return how many may go with this one, so that each of us gets an even part of what waits."""
+        """Return how many may go with this one, so that each of us who has nothing to do gets an even part."""
         if isinstance(first.task, BatchTask):
             return first.task.most
-        return min(MOST_TOGETHER, ceil((len(self._ready) + 1) / self._concurrency))
+        return min(MOST_TOGETHER, ceil((len(self._ready) + 1) / (self._concurrency - self._at_work)))
 
     async def _perform(self, assignments: Sequence[Assignment]) -> Sequence[Outcome]:
         now = datetime.now(UTC)

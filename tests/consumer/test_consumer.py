@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from support.builders import a_message, a_user_created, an_envelope
+from support.databases import on_postgres
 from support.inboxes import (
     FailingInbox,
     ForgetfulEngine,
@@ -22,6 +23,19 @@ from consumer_service.outcome import PermanentFailure, TemporaryFailure
 from shared.transport import ATTEMPT, LARGEST_BODY
 
 MAIL, DEAD = "consumer.mail", "consumer.mail.dead"
+
+
+class HoldingTask(TransactionalTask):
+    """Keeps the transaction of its first message open until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def run(self, message, context):
+        await super().run(message, context)
+        if len(self.contexts) == 1:
+            await self.let_go.wait()
 
 
 def headers(message, *names):
@@ -187,6 +201,21 @@ async def test_no_more_run_at_once_than_were_asked_for(transport, consume):
         await eventually(lambda: sum(task.runs.values()) == 10 and consuming.is_idle)
 
     assert task.most_at_once == 3
+
+
+@on_postgres
+async def test_what_waits_is_shared_among_those_who_have_nothing_to_do(transport, consume):
+    first, task = a_message(), HoldingTask()
+
+    async with consume(task, concurrency=2) as consuming:
+        await transport.send(first)
+        await eventually(lambda: task.contexts)
+        await transport.send(*(a_message() for _ in range(8)))
+        await eventually(lambda: len(task.contexts) == 9)
+        task.let_go.set()
+        await eventually(lambda: consuming.is_idle)
+
+    assert len({context.session for context in task.contexts[1:]}) == 1
 
 
 async def test_no_more_are_held_than_were_asked_for(transport, consume):

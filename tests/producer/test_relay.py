@@ -72,6 +72,51 @@ async def test_one_aggregate_keeps_its_order_across_claims_that_are_open_togethe
     assert publisher.ids == ids
 
 
+@on_postgres
+async def test_what_is_committed_while_a_claim_is_published_does_not_wait_for_its_end(
+    make_relay, running, recorded, wake
+):
+    publisher = GatedPublisher()
+    first = await recorded(ANN)
+
+    async with running(make_relay({"poll": HOURLY}, publisher=publisher)):
+        await publisher.entered.wait()
+        second = await recorded(BOB)
+        wake.set()
+        await eventually(lambda: publisher.ids == first + second)
+        publisher.gate.set()
+
+
+@on_postgres
+async def test_what_waits_for_a_claim_of_its_aggregate_follows_it_without_a_rest(
+    make_relay, running, recorded, wake, all_published
+):
+    publisher = GatedPublisher()
+    relay, first = make_relay({"poll": HOURLY}, publisher=publisher), await recorded(ANN)
+
+    async with running(relay):
+        await publisher.entered.wait()
+        second = await recorded(ANN)
+        wake.set()
+        await eventually(lambda: relay._left_out)
+        before = publisher.ids
+        publisher.gate.set()
+        await eventually(all_published)
+
+    assert (before, publisher.ids) == (first, first + second)
+
+
+async def test_a_claim_that_found_all_there_was_is_followed_by_a_rest(make_relay, running, recorded, all_published):
+    relay = make_relay({"poll": HOURLY})
+    await recorded(ANN, BOB)
+
+    async with running(relay):
+        await eventually(all_published)
+        await asyncio.sleep(0.05)
+
+    assert relay._idle_turns == 1
+
+
 @on_sqlite
 async def test_a_commit_wakes_the_relay_from_its_rest(make_relay, running, recorded, publisher, wake):
     relay = make_relay({"poll": HOURLY})

@@ -20,6 +20,10 @@ def test_a_sweep_that_found_anything_is_followed_by_another_from_the_beginning()
     assert sweep.after == 0
 
 
+def test_a_sweep_of_one_claim_has_seen_everything():
+    assert not Sweep().goes_on(last=20, full=False, found=True, clock=10.0)
+
+
 def test_a_sweep_that_found_nothing_is_followed_by_a_rest():
     sweep = Sweep()
     sweep.goes_on(last=500, full=True, found=False, clock=10.0)
