@@ -42,6 +42,17 @@ async def test_a_relay_killed_at_any_point_is_succeeded_under_the_same_ids(scene
     assert sorted(await ids_in(scene.admin.url, MAIL)) == sorted(accepted * copies)
 
 
+@pytest.mark.parametrize("point", ["P3:2", "P6:2"])
+async def test_a_relay_killed_with_one_claim_published_and_another_in_hand_is_succeeded(scene, doomed, point):
+    accepted = await scene.accept(3)
+    await has_died(doomed("relay", point, TIDINGS_RELAY_BATCH_SIZE="1"))
+
+    await doomed("relay").is_ready()
+
+    await eventually(scene.all_published, within=40)
+    assert set(await ids_in(scene.admin.url, MAIL)) == set(accepted)
+
+
 async def test_a_relay_killed_between_the_bytes_and_the_confirm_publishes_again(scene, doomed):
     relay = await doomed("relay").is_ready()
     await scene.accept(1)
