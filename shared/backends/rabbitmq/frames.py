@@ -7,6 +7,7 @@ the protocol stays with the library beneath aio-pika. Layouts are those of the A
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct, error
 from typing import Any, NamedTuple, cast
 
@@ -32,6 +33,9 @@ CONTENT = Struct(">HHQH")
 SETTLE = Struct(">BHI4sQBB")
 TAG = Struct(">Q")
 LARGEST_SHORT = 255
+
+REMEMBERED = 512
+"""Addresses and names that many messages share, such as types, written once; of each at most some 500 bytes."""
 
 CALENDAR_SECONDS = 0xFFFFFFFF
 """A timestamp beyond this (the year 2106) was written in milliseconds."""
@@ -124,32 +128,38 @@ def write_publish(channel: int, outgoing: Outgoing, message_id: str, *, largest:
     Raises ValueError, TypeError or OverflowError for what the protocol cannot express.
     """
     body = outgoing.message.body
-    method = PUBLISH + _short(outgoing.exchange) + _short(outgoing.routing_key) + MANDATORY
     header = _header(outgoing.message, message_id)
     if len(header) > largest:
         raise ValueError(f"the headers take {len(header)} bytes, one frame holds {largest}")
-    frames = _frame(METHOD, channel, method) + _frame(HEADER, channel, header)
+    frames = _method(channel, outgoing.exchange, outgoing.routing_key) + _frame(HEADER, channel, header)
     if len(body) <= largest:
         return frames + _frame(BODY, channel, body) if body else frames
     parts = (body[start : start + largest] for start in range(0, len(body), largest))
     return frames + b"".join(_frame(BODY, channel, part) for part in parts)
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _method(channel: int, exchange: str, routing_key: str) -> bytes:
+    return _frame(METHOD, channel, PUBLISH + _short(exchange) + _short(routing_key) + MANDATORY)
+
+
 def _header(message: Message, message_id: str) -> bytes:
     properties: tuple[tuple[int, Any, Callable[[Any], bytes]], ...] = (
-        (1 << 15, message.content_type, _short),
+        (1 << 15, message.content_type, _often),
         (1 << 13, message.headers or None, _table),
         (1 << 12, PERSISTENT, bytes),
         (1 << 10, message.correlation_id, _short),
         (1 << 7, message_id, _short),
         (1 << 6, message.time, _seconds),
-        (1 << 5, message.type, _short),
-        (1 << 3, message.source, _short),
+        (1 << 5, message.type, _often),
+        (1 << 3, message.source, _often),
     )
-    present = [each for each in properties if each[1] is not None]
-    flags = sum(flag for flag, _, _ in present)
-    head = CONTENT.pack(BASIC, 0, len(message.body), flags)
-    return head + b"".join([written(value) for _, value, written in present])
+    flags, written = 0, []
+    for flag, value, write in properties:
+        if value is not None:
+            flags |= flag
+            written.append(write(value))
+    return CONTENT.pack(BASIC, 0, len(message.body), flags) + b"".join(written)
 
 
 def _table(headers: Mapping[str, object]) -> bytes:
@@ -165,6 +175,12 @@ def _short(text: str) -> bytes:
     if len(encoded) > LARGEST_SHORT:
         raise ValueError(f"{len(encoded)} bytes where the protocol takes {LARGEST_SHORT}")
     return bytes((len(encoded),)) + encoded
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _often(text: str) -> bytes:
+    """Return what `_short` does, for text that many messages share."""
+    return _short(text)
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:
