@@ -1,8 +1,10 @@
 import asyncio
 from datetime import timedelta
+from random import Random
 
 import pytest
 from support.builders import a_topology, an_outgoing
+from support.transports import ids
 from support.waiting import eventually
 
 from shared.backends.rabbitmq import RabbitTransport
@@ -96,6 +98,36 @@ async def test_a_session_closed_by_the_broker_settles_nothing_and_everything_com
     async with transport.subscribe(MAIL, prefetch=1) as subscription:
         (again,) = await asyncio.wait_for(subscription.take(1), 5)
         assert again.redelivered
+
+
+async def test_what_is_released_while_a_crowd_is_acked_is_not_acked_with_it(transport):
+    async with transport.publisher() as publisher:
+        await publisher.publish([an_outgoing() for _ in range(599)])
+    async with transport.subscribe(MAIL, prefetch=600) as subscription:
+        taken = await all_of(subscription, 600)
+        given_back, settling, draw = taken[::10], [], Random(1)  # noqa: S311 - shuffles, keeps no secret
+        draw.shuffle(taken)
+
+        # Each for itself, as those are whose copies are confirmed; some begin while others wait to write.
+        for delivery in taken:
+            settle = subscription.release if delivery in given_back else subscription.ack
+            settling.append(asyncio.create_task(settle([delivery])))
+            if draw.random() < 0.1:
+                await asyncio.sleep(0)
+        await asyncio.gather(*settling)
+
+        again = await all_of(subscription, len(given_back))
+        assert sorted(ids(again)) == sorted(ids(given_back))
+        assert (await subscription.inspect()).messages == 0
+
+
+async def all_of(subscription, count):
+    """Take so many."""
+    taken = []
+    async with asyncio.timeout(10):
+        while len(taken) < count:
+            taken += await subscription.take(count)
+    return taken
 
 
 async def test_asking_about_a_queue_that_is_gone_says_so(rabbitmq, transport):

@@ -38,6 +38,9 @@ class RabbitSubscription:
         self._all_settled_up_to = 0
         self._settled: set[int] = set()
         """Tags above that which are settled."""
+        self._unwritten: list[bytes] = []
+        """Settlements, in the order in which they were made."""
+        self._writing = asyncio.Lock()
         self._consumer_tag = ""
         self._stopped = False
         self.lost = 0
@@ -139,17 +142,28 @@ class RabbitSubscription:
         return max((tag for tag in tags if tag <= self._all_settled_up_to), default=0)
 
     async def _write(self, frames: Sequence[bytes]) -> None:
-        if frames:
-            await self._within_deadline(write(self._session.channel, b"".join(frames)), "settling")
+        """Have these written after all that was settled before, whoever settled it.
+
+        A multiple-ack that overtook a release would ack what was released, and the message would be lost. The library's
+        own queue is short, and when it is full whoever comes next may be let in before those who wait.
+        """
+        self._unwritten += frames
+        async with self._writing:
+            frames, self._unwritten = self._unwritten, []
+            if frames and not self.ended:
+                await self._within_deadline(write(self._session.channel, b"".join(frames)), "settling")
 
     async def _within_deadline(self, call: Awaitable[object], doing: str) -> None:
-        """Await a call on the session; if it fails, the session is over, and the broker takes everything back."""
+        """Await a call on the session; if it fails, the session is over, and the broker takes everything back.
+
+        So it is when we are cancelled ourselves: what was noted as settled may not have been written.
+        """
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await call
         except LIBRARY_ERRORS as error:
-            reraise_our_own_cancellation(error)
             self._session.end(f"{doing}: {describe(error)}")
+            reraise_our_own_cancellation(error)
 
     async def retry(self, delivery: Delivery, delay: timedelta, notes: Mapping[str, object]) -> str | None:
         """Publish a copy to the rung for this delay, or to the nearest that takes it; then ack."""
