@@ -1,13 +1,15 @@
 import asyncio
 
 import pytest
-from support.builders import a_topology, an_outgoing
+from support.builders import a_message, a_topology, an_outgoing
+from support.faultproxy import fault_proxy
 from support.waiting import eventually
+from yarl import URL
 
 from shared.backends.rabbitmq import RabbitTransport
 from shared.backends.rabbitmq.publisher import RabbitPublisher
 from shared.errors import BrokerUnavailable
-from shared.transport import Fate
+from shared.transport import LARGEST_BODY, Fate
 
 pytestmark = pytest.mark.broker
 
@@ -109,6 +111,26 @@ async def test_a_connection_closed_by_the_broker_is_replaced_by_the_next_batch(r
         receipts = [(await publisher.publish([an_outgoing()]))[0].fate for _ in range(2)]
 
     assert receipts[-1] is Fate.CONFIRMED
+
+
+@pytest.mark.slow
+async def test_those_who_wait_to_send_on_a_session_that_ended_learn_that_nothing_is_known(url):
+    broker = URL(url)
+    async with fault_proxy(str(broker.host), int(broker.port or 0)) as proxy:
+        publisher = RabbitPublisher(str(broker.with_port(proxy.port)), name="test", confirm_seconds=1)
+        await publisher.publish([an_outgoing()])
+        proxy.bytes_per_second = 1
+        much = [an_outgoing(a_message(body=bytes(LARGEST_BODY))) for _ in range(80)]
+
+        first = asyncio.create_task(publisher.publish(much))
+        await asyncio.sleep(0)
+        second = await publisher.publish([an_outgoing()])
+
+        assert fates(second) == [Fate.UNKNOWN]
+        assert set(fates(await first)) == {Fate.UNKNOWN}
+        proxy.heal()
+        assert fates(await publisher.publish([an_outgoing()])) == [Fate.CONFIRMED]
+        await publisher.close()
 
 
 async def test_cancelling_a_publish_is_not_swallowed(url):

@@ -30,6 +30,14 @@ async def test_a_password_is_read_from_its_file_for_each_connection(url, passwor
     await session.close()
 
 
+async def test_a_session_that_has_ended_is_not_blocked(rabbitmq):
+    session = await Session.open(rabbitmq.new_vhost(), name="test", confirms=True)
+
+    await session.close()
+
+    assert not session.blocked
+
+
 @pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"\xff", "not UTF-8")])
 async def test_a_password_file_that_cannot_be_read_is_named_as_the_reason(url, password_file, content, said):
     if content is not None:

@@ -74,11 +74,15 @@ class RabbitPublisher:
         ]
 
     async def _send_and_wait(self, session: Session, sending: Awaitable[None], batch: Batch) -> None:
+        is_sent = False
         try:
             async with asyncio.timeout(self._confirm_seconds):
                 await sending
+                is_sent = True
                 await batch.answered
         except LIBRARY_ERRORS as error:
+            if not is_sent:
+                session.end(f"sending: {describe(error)}")  # Also while it is blocked: see `Confirms.send`.
             reraise_our_own_cancellation(error)
             batch.give_up(describe(error))
             if not session.blocked:

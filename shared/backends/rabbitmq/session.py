@@ -73,7 +73,9 @@ class Session:
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker has sent connection.blocked and not yet unblocked."""
+        """Whether the broker has sent connection.blocked and not yet unblocked. An ended session waits for nobody."""
+        if self.ended or self._connection.transport is None:
+            return False
         waiting = self._connection.underlay.ready()
         try:
             waiting.send(None)
