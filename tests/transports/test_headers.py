@@ -55,3 +55,22 @@ def test_headers_that_would_fill_a_frame_are_dropped_and_small_ones_kept():
     headers = {"big": "x" * 130_000, "small": "y", "tidings-attempt": 3}
 
     assert kept(headers) == {"tidings-attempt": 3, "small": "y"}
+
+
+def test_headers_of_many_bytes_leave_as_much_room_as_headers_of_many_characters():
+    assert kept({"big": "\N{GRINNING FACE}" * 32_000, "small": "y"}) == {"small": "y"}
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 3.5e38])
+def test_a_float_that_cannot_be_written_again_is_kept_as_text(number):
+    carried = kept({"number": number, "list": [number]})
+
+    assert carried == {"number": str(number), "list": [str(number)]}
+
+
+@pytest.mark.parametrize("number", [0.5, 1e38, float("inf"), float("nan")])
+def test_a_float_that_can_be_written_again_stays_one(number):
+    carried = kept({"number": number})
+
+    assert isinstance(carried["number"], float)
+    assert ContentHeader(properties=spec.Basic.Properties(headers=carried)).marshal()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 
 from shared.transport import BrokerDeath
 
@@ -13,7 +14,10 @@ MOST_HEADERS = 64
 DEEPEST_HEADER = 8
 
 LARGEST_HEADERS = 32 * 1024
-"""Characters. All headers travel in one frame, which holds 128 KiB; what we add when we move a message needs room."""
+"""Bytes. All headers travel in one frame, which holds 128 KiB; what we add when we move a message needs room."""
+
+LARGEST_FLOAT = 3.4e38
+"""pamqp reads floats of eight bytes, and writes four, which hold no more."""
 
 
 def kept(headers: Mapping[str, object]) -> dict[str, object]:
@@ -26,7 +30,7 @@ def kept(headers: Mapping[str, object]) -> dict[str, object]:
     room = LARGEST_HEADERS
     for name in [name for name in ours_first if not name.startswith(BROKERS_OWN)][:MOST_HEADERS]:
         value = _writable(headers[name])
-        size = len(name) + len(repr(value))
+        size = len(name.encode()) + len(repr(value).encode())
         if size <= room:
             carried[name], room = value, room - size
     return carried
@@ -53,5 +57,7 @@ def _writable(value: object, depth: int = 0) -> object:
             return [_writable(each, depth + 1) for each in value]
         case dict():
             return {name: _writable(each, depth + 1) for name, each in value.items()}
+        case float() if isfinite(value) and abs(value) > LARGEST_FLOAT:
+            return str(value)
         case _:
             return value
