@@ -25,7 +25,11 @@ class Line(Generic[T]):
         self._wake(len(waiting))
 
     async def take(self, most: int) -> list[T]:
-        """Wait for at least one, then return what is there, at most `most`. Cancelling this loses nothing."""
+        """Wait for at least one, then return what is there, at most `most`. Cancelling this loses nothing.
+
+        Raises CancelledError also in a task whose cancellation was swallowed by what it called before.
+        """
+        _insist_on_cancellation()
         while not self._waiting:
             await self._news()
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
@@ -64,3 +68,14 @@ class Line(Generic[T]):
     def _wake(self, count: int) -> None:
         for _ in range(min(count, len(self._takers))):
             self._takers.popleft().set_result(None)
+
+
+def _insist_on_cancellation() -> None:
+    """End a task that was told to end and did not hear it, or it would wait here for ever, and its process with it.
+
+    Whatever a task calls may swallow a cancellation. Before Python 3.12 `asyncio.wait_for` does, and libraries with it,
+    when what it waits for has come at the same moment.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

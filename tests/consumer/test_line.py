@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 from support.waiting import eventually
@@ -88,3 +89,20 @@ async def test_everything_that_is_put_is_taken_by_somebody_whoever_gives_up():
     for taker in takers:
         taker.cancel()
     assert sorted(taken) == [1, 2, 3, 4]
+
+
+async def test_one_whose_cancellation_was_swallowed_takes_nothing_more():
+    line = a_line(1)
+
+    async def work():
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await line.take(10)
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    working.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert line.clear() == [1]
