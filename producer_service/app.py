@@ -1,7 +1,7 @@
 """The composition root: settings and a transport become a running producer. Everything opened here is closed here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -95,7 +95,7 @@ async def relay_alone(
     """Open a relay without the API; the app has its health and metrics only."""
     async with _open(settings, stopping or asyncio.Event()) as parts, _relaying(parts, transport) as relay:
         # Only the outbox: the database may be that of another service, and hold nothing else of ours.
-        yield _app(parts, relay, needs=parts.outbox.is_there)
+        yield _app(parts, relay, needs=parts.outbox)
 
 
 @asynccontextmanager
@@ -201,12 +201,14 @@ def _reception(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> Reception:
     return Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
 
 
-def _app(parts: _Parts, relay: Relay | None, needs: Callable[[], Awaitable[bool]] | None = None) -> FastAPI:
+def _app(parts: _Parts, relay: Relay | None, needs: Outbox | None = None) -> FastAPI:
     """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
     install(app)
-    checks = Checks(engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water, needs=needs)
+    checks = Checks(
+        engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water, outbox=needs
+    )
     app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))
     # The last one added is the first to see a request.
     largest_for = {"/v1/events": LARGEST_BODY, "/v1/events:batch": parts.settings.ingest_max_body_bytes}

@@ -26,6 +26,9 @@ BACKLOG_SECONDS = 5.0
 COUNT_SECONDS = 5.0
 """For the count. Below the 10 s that Prometheus waits, and above what a few million pending rows take."""
 
+BEHIND = "the database is behind; run `python -m producer_service migrate`"
+NO_OUTBOX = "the database has no outbox, or an older one; run the migrations of the service that it belongs to"
+
 Check = Callable[[], Awaitable[str]]
 """Returns a detail worth reading, or raises Unhealthy or a database error."""
 
@@ -44,14 +47,15 @@ class Checks:
         relay: Relay | None,
         high_water: HighWater,
         stopping: asyncio.Event,
-        needs: Callable[[], Awaitable[bool]] | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         """`relay` is None when the relay runs in a process of its own; `stopping` is set when the service drains.
 
-        `needs` tells whether the database has what this process needs; all the tables of the producer, unless given.
+        With `outbox` the database needs to hold that and nothing else; without, all the tables of the producer.
         """
         self._engine = engine
-        self._needs = needs or partial(History().is_reached_by, engine)
+        self._is_migrated = outbox.is_there if outbox else partial(History().is_reached_by, engine)
+        self._behind = NO_OUTBOX if outbox else BEHIND
         self._migrated = False
         self._high_water = high_water
         self._relay = relay
@@ -75,9 +79,9 @@ class Checks:
 
     async def migrations(self) -> str:
         """The database has the tables this code needs. Once it has them it is not asked again."""
-        self._migrated = self._migrated or await self._needs()
+        self._migrated = self._migrated or await self._is_migrated()
         if not self._migrated:
-            raise Unhealthy("the database is behind; run `python -m producer_service migrate`")
+            raise Unhealthy(self._behind)
         return "at head"
 
     async def outbox(self) -> str:

@@ -34,6 +34,9 @@ KINDS: Mapping[Reason, Kind] = {
 AGAIN_SECONDS = 1
 """After which a request that met another with its key may come again; most are done by then."""
 
+MOST_EACH = 5
+"""Errors that are told of one event of a batch, so that the answer does not outgrow what was sent."""
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -89,7 +92,12 @@ def _told(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Accepted):
         return {"status": "accepted", "event_id": outcome.event_id, "location": _location(outcome.event_id)}
     kind = KINDS[outcome.reason]
-    said = {"type": kind.type, "title": kind.title, "status": kind.status, "errors": _errors(outcome.errors)}
+    said = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "errors": _errors(outcome.errors[:MOST_EACH]),
+    }
     return {"status": "refused", "event_id": outcome.event_id, "problem": said}
 
 

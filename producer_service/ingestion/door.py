@@ -78,5 +78,5 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
     """Two requests are the same when they say the same: where, how it is written, and what."""
     names = sorted(name for name in request.headers if name == "content-type" or name.startswith("ce-"))
     headers = [f"{name}: {request.headers[name]}".encode() for name in names]
-    target = f"{request.method} {request.url.path}?{request.url.query}".encode()
-    return fingerprint(target, body, *headers)
+    target = [request.method.encode(), request.scope["path"].encode(), request.scope["query_string"]]
+    return fingerprint(*target, body, *headers)

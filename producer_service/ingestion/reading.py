@@ -22,8 +22,11 @@ from shared.envelope import Envelope, EnvelopeReader, schema_uri
 from shared.errors import FieldProblem, InvalidEnvelope
 
 CARRIED = "id, source, type, subject, time, datacontenttype, dataschema, correlationid, causationid, traceparent, data"
-ID = re.compile(r"[A-Za-z0-9._~:@+-]{1,255}")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,254}")
 """The id becomes a path of this API, a key of databases and a header of mails."""
+
+WORDS = re.compile(r"[ -~]{1,255}")
+"""Source and correlation id become AMQP properties, which have at most 255 bytes (AMQP 0-9-1, 4.2.5.3)."""
 
 LONGEST_SUBJECT = 255
 """Characters. The subject is a key of the outbox's indexes, whose entries PostgreSQL bounds."""
@@ -75,7 +78,7 @@ class Reading:
 
     def _require_known(self, attributes: dict[str, Any], offer: Offer) -> None:
         wire_type = attributes.get("type")
-        if isinstance(wire_type, str) and wire_type and wire_type not in self._types:
+        if isinstance(wire_type, str) and wire_type not in self._types:
             raise _refused(offer, [FieldProblem(("type",), "unknown", self._nearest(wire_type))])
 
     def _require_scope(self, attributes: dict[str, Any], offer: Offer) -> None:
@@ -106,9 +109,11 @@ class Reading:
 def _beyond_the_contract(envelope: Envelope[Contract]) -> Sequence[FieldProblem]:
     problems = []
     if not ID.fullmatch(envelope.id):
-        problems.append(
-            FieldProblem(("id",), "id", "must be 1 to 255 letters, digits and . _ ~ : @ + -; a UUID is best")
-        )
+        detail = "must be 1 to 255 letters, digits and . _ ~ : @ + -, and begin with a letter or digit; a UUID is best"
+        problems.append(FieldProblem(("id",), "id", detail))
+    for name, value in (("source", envelope.source), ("correlationid", envelope.correlation_id)):
+        if not WORDS.fullmatch(value):
+            problems.append(FieldProblem((name,), name, "must be 1 to 255 printable ASCII characters"))
     if len(envelope.subject) > LONGEST_SUBJECT or not (envelope.subject and envelope.subject.isprintable()):
         detail = f"must have 1 to {LONGEST_SUBJECT} characters that can be printed"
         problems.append(FieldProblem(("subject",), "subject", detail))
@@ -120,7 +125,7 @@ def _beyond_the_contract(envelope: Envelope[Contract]) -> Sequence[FieldProblem]
 def _refused(offer: Offer, problems: Sequence[FieldProblem], reason: Reason = Reason.INVALID) -> Refused:
     event_id = offer.attributes.get("id")
     errors = tuple(_error(offer, problem) for problem in problems)
-    return Refused(Refusal(reason, errors, event_id if isinstance(event_id, str) else None))
+    return Refused(Refusal(reason, errors, event_id if isinstance(event_id, str) and ID.fullmatch(event_id) else None))
 
 
 def _error(offer: Offer, problem: FieldProblem) -> FieldError:

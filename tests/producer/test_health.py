@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.builders import an_envelope
 from support.clients import asking
@@ -10,10 +11,10 @@ from support.databases import on_sqlite
 from support.waiting import eventually
 
 from producer_service.database import open_engine
-from producer_service.health import Checks, build_health
+from producer_service.health import Checks, Unhealthy, build_health
 from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
-from producer_service.migrations import unmigrate
+from producer_service.migrations import VERSION_TABLE, unmigrate
 from producer_service.outbox import Outbox, record
 
 NO_LIMIT = HighWater(0, refused=list)
@@ -97,6 +98,24 @@ async def test_a_database_that_was_seen_migrated_is_not_asked_again(engine, stop
         after = await client.get("/readyz")
 
     assert (before.status_code, after.status_code) == (200, 200)
+
+
+@on_sqlite
+async def test_a_relay_of_its_own_needs_the_outbox_and_no_other_table_of_ours(engine, stopping):
+    outbox = Outbox(engine)
+    needy, content = [
+        Checks(engine=engine, relay=None, high_water=NO_LIMIT, stopping=stopping, outbox=outbox) for _ in range(2)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE users"))
+        await connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+    assert await content.migrations() == "at head"
+
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE outbox DROP COLUMN last_error"))
+
+    with pytest.raises(Unhealthy, match="has no outbox, or an older one"):
+        await needy.migrations()
 
 
 @on_sqlite

@@ -16,7 +16,7 @@ READER = EnvelopeReader([*EVENTS, *COMMANDS])
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
-def envelope_of(event, *, sources=("/shop",), travel=None):
+def envelope_of(event, *, sources=("/shop", "/shop/*"), travel=None):
     reading = Reading(READER, scope=Scope(["user.*"], sources), travel=travel or Travel(correlation_id="c-1"))
     return reading.read(read_one(json.dumps(event).encode(), "application/json", {}))
 
@@ -37,10 +37,16 @@ def refusal_of(event, **options):
         ({"data": DATA}, ("type",), "a CloudEvent needs one, as a string"),
         (an_event(type=7), ("type",), "a CloudEvent needs one, as a string"),
         (an_event(type="user.creatd"), ("type",), "the nearest are user.created"),
+        (an_event(type=""), ("type",), "no contract has this type"),
         (an_event(type="x"), ("type",), "the nearest are user.created, user.email_verified"),
         (an_event(id="a/b"), ("id",), "letters, digits"),
         (an_event(id=""), ("id",), "pattern"),
         (an_event(id="x" * 256), ("id",), "at most 255"),
+        (an_event(id="../x"), ("id",), "begin with a letter or digit"),
+        (an_event(id=".."), ("id",), "begin with a letter or digit"),
+        (an_event(source="/shop/\u00fc"), ("source",), "printable ASCII"),
+        (an_event(source="/shop/" + "x" * 255), ("source",), "1 to 255"),
+        (an_event(correlationid="\u00fc" * 255), ("correlationid",), "printable ASCII"),
         (an_event(source=None), ("source",), "valid string"),
         (an_event(subject="x" * 256), ("subject",), "1 to 255 characters"),
         (an_event(subject="a\0b"), ("subject",), "that can be printed"),
