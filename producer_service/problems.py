@@ -57,7 +57,8 @@ NO_DATABASE = Kind(
     503,
     "database-unavailable",
     "The database is unavailable",
-    "The request may or may not have been carried out. Trying again after the seconds in Retry-After is safe.",
+    "The request may or may not have been carried out. Trying again after the seconds in Retry-After is safe; for what "
+    "records events, where they have ids of their own or the request has an Idempotency-Key.",
 )
 OUTBOX_FULL = Kind(
     503,
