@@ -153,7 +153,7 @@ async def test_a_relay_frozen_beyond_its_time_is_succeeded_and_marks_nothing(
     await recorded(ANN)
     engine = open_engine(database_url, deadlines=Deadlines(idle_in_transaction=0.2))
     frozen = GatedPublisher()
-    relay = make_relay(publisher=frozen, claims=Claims(engine))
+    relay = make_relay({"poll": HOURLY}, publisher=frozen, claims=Claims(engine))
 
     async with running(relay):
         await frozen.entered.wait()
