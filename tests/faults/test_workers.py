@@ -5,6 +5,7 @@ import signal
 from contextlib import AsyncExitStack
 
 import pytest
+from sqlalchemy import text
 from support.composition import open_pair, relaying, working
 from support.pair import MAIL, PROMPT
 from support.smtp import HANG
@@ -137,6 +138,37 @@ async def test_workers_added_and_removed_under_load_share_it_and_lose_nothing(sc
 def acked(worker):
     labels = {"queue": MAIL, "type": "user.created", "outcome": "acked"}
     return worker.registry.get_sample_value("tidings_deliveries_total", labels)
+
+
+@pytest.mark.timeout(300)
+async def test_a_worker_frozen_during_a_mail_answers_nothing_is_succeeded_and_does_no_harm_when_it_goes_on(
+    scene, services
+):
+    scene.smtp.answer("MAIL", HANG, times=1)
+    frozen = await services.start("consumer_service", "worker", "-q", "mail", env=scene.consumer_env).is_ready()
+    async with relaying(scene):
+        scene.may_repeat.update(await scene.accept(6, names=[PROMPT]))
+        await eventually(lambda: frozen.said.count('"delivery.acked"') == 5, within=60)
+        await eventually(lambda: nobody_is_in_a_transaction(scene), within=30)
+        frozen.freeze()
+        try:
+            assert not await frozen.answers("/livez")
+            await is_over(scene)
+        finally:
+            frozen.thaw()
+        await eventually(lambda: frozen.said.count("consumer.consuming") == 2, within=60)
+        await scene.accept(3, names=[PROMPT])
+
+        ledger = await is_over(scene)
+
+    assert await frozen.stop() == 0
+    assert len(ledger.accounts[0].effects) == 9
+
+
+async def nobody_is_in_a_transaction(scene):
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
+    async with scene.inbox.connect() as connection:
+        return await connection.scalar(text(f"{busy} AND pid <> pg_backend_pid()")) == 0
 
 
 # Not strict: it depends on where the worker is frozen. PostgreSQL ends a transaction that idles, but not one whose
