@@ -61,6 +61,14 @@ class UserCreated(UserEvent):
     )
 
 
+class UserVerificationRequested(UserEvent):
+    """Somebody asked for another link with which this user, whose address is not verified yet, can verify it."""
+
+    wire_type: ClassVar[str] = "user.verification_requested"
+
+    verification_id: UUID
+
+
 class UserEmailVerified(UserEvent):
     """The owner of the address followed the link."""
 
@@ -78,6 +86,12 @@ class UserPasswordResetRequested(UserEvent):
     )
 
 
+class UserPasswordChanged(UserEvent):
+    """The owner of the address has set a new password; every session and every older link is void."""
+
+    wire_type: ClassVar[str] = "user.password_changed"
+
+
 class UserVerificationCodeRequested(UserEvent):
     """Somebody asked for a six-digit code to be sent to this user."""
 
@@ -90,7 +104,9 @@ class UserVerificationCodeRequested(UserEvent):
 
 EVENTS: tuple[type[Event], ...] = (
     UserCreated,
+    UserVerificationRequested,
     UserEmailVerified,
     UserPasswordResetRequested,
+    UserPasswordChanged,
     UserVerificationCodeRequested,
 )

@@ -7,8 +7,9 @@ from consumer_service.correspondence import Correspondence
 from consumer_service.effects.mailer import Mailer
 from consumer_service.retry import RetryPolicy
 from consumer_service.task import Context, Guarantee, Task
-from consumer_service.tokens import RESET_PASSWORD_LIFETIME, Tokens
+from consumer_service.tokens import Tokens
 from shared.events import UserPasswordResetRequested
+from shared.proofs import RESET_PASSWORD_LIFETIME
 
 
 class SendPasswordResetMail(Task[UserPasswordResetRequested]):

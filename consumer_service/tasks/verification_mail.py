@@ -7,8 +7,9 @@ from consumer_service.correspondence import Correspondence
 from consumer_service.effects.mailer import Mailer
 from consumer_service.retry import RetryPolicy
 from consumer_service.task import Context, Guarantee, Task
-from consumer_service.tokens import VERIFY_EMAIL_LIFETIME, Tokens
+from consumer_service.tokens import Tokens
 from shared.events import UserCreated
+from shared.proofs import VERIFY_EMAIL_LIFETIME
 
 
 class SendVerificationMail(Task[UserCreated]):

@@ -13,6 +13,9 @@ VARIABLES = {
     "reset_password": {"name": "Ada", "link": "https://app.example.org/reset-password?token=x.y&z=1", "minutes": 30},
     "verification_code": {"name": "Ada", "code": "004711", "minutes": 10},
     "already_registered": {"name": "Ada"},
+    "already_verified": {"name": "Ada"},
+    "password_changed": {"name": "Ada"},
+    "no_account": {},
     "message": {"subject": "Maintenance & rest", "text": "Tonight <b>at ten</b>.\n\nThank you."},
 }
 TEMPLATES = MailTemplates()

@@ -1,13 +1,13 @@
 import re
+from datetime import timedelta
 from urllib.parse import unquote
 from uuid import UUID
 
-from itsdangerous import URLSafeTimedSerializer
 from support.mails import LINK_SECRET, a_context, about_ada
 
 from consumer_service.tasks.verification_mail import SendVerificationMail
-from consumer_service.tokens import SIGNING, VERIFY_EMAIL
 from shared.events import UserCreated
+from shared.proofs import VERIFY_EMAIL, Proofs
 
 VERIFICATION = UUID("0198aaaa-0000-7000-8000-0000000000ef")
 CREATED = UserCreated(**about_ada(verification_id=VERIFICATION))
@@ -18,8 +18,8 @@ async def test_a_new_user_gets_a_link_that_proves_the_address(mailing, tokens, c
 
     text = catcher.mails[0].get_body(("plain",)).get_content()
     [token] = re.findall(r"https://app\.example\.org/verify-email\?token=(\S+)", text)
-    serializer = URLSafeTimedSerializer(LINK_SECRET, salt=VERIFY_EMAIL, signer_kwargs=SIGNING)
-    assert serializer.loads(unquote(token), max_age=60) == str(VERIFICATION)
+    read = Proofs(LINK_SECRET).read(unquote(token), purpose=VERIFY_EMAIL, lifetime=timedelta(minutes=1))
+    assert read == VERIFICATION
     assert catcher.recipients == ["ada@example.com"]
 
 
