@@ -27,10 +27,13 @@ from deploy.embedded import Pair, open_pair
 from deploy.narrator import Narrator
 from deploy.outside import LOOPBACK, Outside, open_outside, serving
 from deploy.way_back import send_back
-from producer_service.settings import Settings as ProducerSettings
+from producer_service.settings import ApiSettings as ProducerSettings
 from shared.backends import open_transport
 from shared.errors import TidingsError
 from shared.transport import Transport
+
+LINK_SECRET = SecretStr("a-secret-for-a-demo-and-nothing-else")
+"""Of both services."""
 
 PATIENCE_SECONDS = 30.0
 NOTIFICATION = "consumer.notification"
@@ -120,7 +123,9 @@ async def _open_stage(opened: AsyncExitStack, narrator: Narrator, broker: str) -
 
 def _producer_settings(broker: str, folder: Path) -> ProducerSettings:
     database = SecretStr(f"sqlite:///{folder / 'producer.db'}")
-    return ProducerSettings(broker_url=SecretStr(broker), database_url=database, api_docs=True, drain_seconds=0)
+    return ProducerSettings(
+        broker_url=SecretStr(broker), database_url=database, link_secret=LINK_SECRET, api_docs=True, drain_seconds=0
+    )
 
 
 def _consumer_settings(broker: str, folder: Path, outside: Outside) -> ConsumerSettings:
@@ -130,7 +135,7 @@ def _consumer_settings(broker: str, folder: Path, outside: Outside) -> ConsumerS
         drain_seconds=5,
         mail_url=f"smtp://{LOOPBACK}:{outside.smtp_port}?tls=off",
         mail_from="Tidings <no-reply@tidings.example>",
-        link_secret=SecretStr("a-secret-for-a-demo-and-nothing-else"),
+        link_secret=LINK_SECRET,
         link_base_url="https://tidings.example",
         webhook_url=f"http://{LOOPBACK}:{outside.http_port}/webhook",
         webhook_secret=SecretStr("another-secret-for-a-demo"),

@@ -20,7 +20,7 @@ from consumer_service.worker import Worker
 from producer_service.app import producer
 from producer_service.database import open_engine as open_producer_engine
 from producer_service.migrations import migrate as migrate_producer
-from producer_service.settings import Settings as ProducerSettings
+from producer_service.settings import ApiSettings as ProducerSettings
 from shared.transport import Transport
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeVar
 
 import typer
 from fastapi import FastAPI
@@ -15,16 +15,24 @@ from producer_service.app import producer, relay_alone
 from producer_service.command_line import on_database, run
 from producer_service.outbox_cli import outbox_cli
 from producer_service.serving import serve, stopped_by_signals
-from producer_service.settings import DatabaseSettings, Settings, load_settings, load_standalone_settings
+from producer_service.settings import (
+    ApiSettings,
+    DatabaseSettings,
+    Settings,
+    load_settings,
+    load_standalone_settings,
+)
 from shared.backends import open_transport
 from shared.transport import Transport
 
+S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 
-class Root(Protocol):
+
+class Root(Protocol[S_contra]):
     """One of the composition roots."""
 
     def __call__(
-        self, settings: Settings, transport: Transport, *, stopping: asyncio.Event | None = None
+        self, settings: S_contra, transport: Transport, *, stopping: asyncio.Event | None = None
     ) -> AbstractAsyncContextManager[FastAPI]:
         """Open the process's parts."""
         ...
@@ -32,13 +40,13 @@ class Root(Protocol):
 
 def api() -> None:
     """Serve the HTTP API, and relay the outbox unless TIDINGS_RELAY_IN_API is false."""
-    settings = load_standalone_settings()
+    settings = load_standalone_settings(ApiSettings)
     run(settings, _serve(producer, settings, settings.http_port))
 
 
 def relay() -> None:
     """Relay the outbox only, with health and metrics on a port of their own."""
-    settings = load_standalone_settings()
+    settings = load_standalone_settings(Settings)
     run(settings, _serve(relay_alone, settings, settings.relay_http_port))
 
 
@@ -52,7 +60,7 @@ def revise(message: Annotated[str, typer.Argument(help="What changes, in a few w
     on_database(load_settings(DatabaseSettings), lambda engine: migrations.revise(engine, message))
 
 
-async def _serve(root: Root, settings: Settings, port: int) -> None:
+async def _serve(root: Root[S_contra], settings: S_contra, port: int) -> None:
     name = f"producer@{socket.gethostname()}:{os.getpid()}"
     transport, stopping = open_transport(settings.broker_url.get_secret_value(), name=name), asyncio.Event()
     with stopped_by_signals(stopping):

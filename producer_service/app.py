@@ -13,6 +13,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from pwdlib import PasswordHash
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
+from producer_service.accounts.composition import Limits, build_registering, include_accounts
+from producer_service.accounts.composition import Parts as AccountParts
+from producer_service.accounts.forgetting import Forgetting
+from producer_service.accounts.problems import KINDS as ACCOUNT_KINDS
 from producer_service.backoff import Backoff
 from producer_service.catalogue.routes import build_catalogue
 from producer_service.claims import CLAIMING, Claims
@@ -29,12 +33,12 @@ from producer_service.ingestion.reception import Reception
 from producer_service.ingestion.routes import build_ingestion_routes
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
+from producer_service.password_policy import PasswordPolicy
 from producer_service.passwords import Passwords, argon2id
 from producer_service.problems import install
 from producer_service.relay import Pace, Relay, wait_first_of
 from producer_service.routes import build_routes
-from producer_service.service import Accounts
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings, Settings
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
@@ -47,6 +51,9 @@ RELAY_STOP_SECONDS = 30.0
 
 RELAY_CANCEL_SECONDS = 5.0
 BESIDE_CANCEL_SECONDS = 5.0
+
+PRODUCT = "tidings"
+"""What everybody knows about this service, and nobody's password is made of."""
 
 RESTART = Backoff(first=1.0, most=30.0, least=0.5)
 
@@ -66,7 +73,7 @@ class _Parts:
 
 @asynccontextmanager
 async def producer(
-    settings: Settings,
+    settings: ApiSettings,
     transport: Transport,
     *,
     stopping: asyncio.Event | None = None,
@@ -80,8 +87,8 @@ async def producer(
     async with _open(settings, stopping or asyncio.Event()) as parts, AsyncExitStack() as stack:
         relay = await stack.enter_async_context(_relaying(parts, transport)) if settings.relay_in_api else None
         keys = KeyRing(parts.engine)
-        async with _running(keys.keep_notes(), _keep_answers(parts)):
-            yield _api(parts, relay, hasher or argon2id(), keys)
+        async with _running(keys.keep_notes(), _keep_answers(parts), Forgetting(parts.engine).keep_forgetting()):
+            yield _api(parts, relay, _account_parts(parts, settings, hasher or argon2id()), keys)
 
 
 def _keep_answers(parts: _Parts) -> Coroutine[Any, Any, None]:
@@ -178,20 +185,34 @@ async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = 
             await wait_first_of([stop], within=restart.ceiling(crashes))
 
 
-def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash, keys: KeyRing) -> FastAPI:
+def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -> AccountParts:
     sessions = async_sessionmaker(parts.engine, expire_on_commit=False)
 
     def unit_of_work(travel: Travel) -> UnitOfWork:
-        source = parts.settings.event_source
+        source = settings.event_source
         return UnitOfWork(sessions=sessions, source=source, travel=travel, committed=parts.wake.set)
 
-    passwords = Passwords(hasher=hasher, at_once=parts.settings.password_hashes_at_once)
-    accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
+    return AccountParts(
+        unit_of_work=unit_of_work,
+        passwords=Passwords(hasher=hasher, at_once=settings.password_hashes_at_once),
+        policy=PasswordPolicy(known_words=(PRODUCT,)),
+        secret=settings.link_secret.get_secret_value(),
+        limits=Limits(
+            mails_per_hour=settings.mails_per_address_and_hour,
+            sign_ins_per_hour=settings.sign_ins_per_address_and_hour,
+            session_lifetime=timedelta(hours=settings.session_hours),
+        ),
+    )
+
+
+def _api(parts: _Parts, relay: Relay | None, account_parts: AccountParts, keys: KeyRing) -> FastAPI:
     app = _app(parts, relay)
+    accounts = build_registering(account_parts)
     app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
+    include_accounts(app, account_parts, high_water=parts.high_water)
     if parts.settings.catalogue:
         app.include_router(build_catalogue())
-    app.include_router(build_ingestion_routes(_reception(parts, keys, Ingestion(unit_of_work))))
+    app.include_router(build_ingestion_routes(_reception(parts, keys, Ingestion(account_parts.unit_of_work))))
     return app
 
 
@@ -205,7 +226,7 @@ def _app(parts: _Parts, relay: Relay | None, needs: Outbox | None = None) -> Fas
     """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
-    install(app)
+    install(app, further=ACCOUNT_KINDS)
     checks = Checks(
         engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water, outbox=needs
     )

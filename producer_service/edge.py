@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer_service.metrics import Metrics
-from producer_service.problems import SLOW, TOO_LARGE, Problem, answer
+from producer_service.problems import AMBIGUOUS, SLOW, TOO_LARGE, Problem, answer
 from producer_service.trace_context import TRACEPARENT
 from producer_service.unit_of_work import Travel
 
@@ -91,7 +91,11 @@ class Observed:
 
 
 class Bounded:
-    """Refuses a body that is too large, by its declared length or as soon as it is, or that comes too slowly."""
+    """Refuses a body that is too large, by its declared length or as soon as it is, or that comes too slowly.
+
+    And one whose length is declared in two ways, of which a proxy may believe the other: what follows it would be read
+    as a request that nobody has sent (RFC 9112, 6.3).
+    """
 
     def __init__(
         self,
@@ -113,7 +117,9 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         largest = self._largest_for.get(scope["path"], self._largest)
-        if self._declared(scope) > largest:
+        if set(Headers(scope=scope).keys()) >= {"content-length", "transfer-encoding"}:
+            await answer(AMBIGUOUS, headers={"Connection": "close"})(scope, receive, send)
+        elif self._declared(scope) > largest:
             await answer(TOO_LARGE)(scope, receive, send)
         else:
             await self._app(scope, self._counting(receive, largest), send)

@@ -1,15 +1,27 @@
 """Hashing passwords without stopping the loop or filling the memory."""
 
 import asyncio
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 WAIT_SECONDS = 5.0
 
+T = TypeVar("T")
+
 
 class Overloaded(Exception):
     """Too many others are in line; nothing was done, and trying again in a moment is right."""
+
+
+class Verified(NamedTuple):
+    """Whether a password was right, and its hash by today's parameters when the one at hand has older ones."""
+
+    right: bool
+    renewed_hash: str | None
 
 
 def argon2id() -> PasswordHash:
@@ -25,15 +37,31 @@ class Passwords:
         self._hasher = hasher
         self._turns = asyncio.Semaphore(at_once)
         self._wait_seconds = wait_seconds
+        self._nobodys_hash: str | None = None
 
     async def hash(self, password: str) -> str:
         """Return a salted hash with its parameters. Raises Overloaded after `wait_seconds` in line."""
+        return await self._in_turn(lambda: self._hasher.hash(password))
+
+    async def verify(self, password: str, password_hash: str | None) -> Verified:
+        """Tell whether a password is that of a hash. Without a hash it never is, and to find that takes as long.
+
+        Raises Overloaded after `wait_seconds` in line.
+        """
+        return await self._in_turn(lambda: self._verify(password, password_hash))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._turns.acquire()
         except TimeoutError:
             raise Overloaded("too many passwords are being hashed") from None
         try:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(work)
         finally:
             self._turns.release()
+
+    def _verify(self, password: str, password_hash: str | None) -> Verified:
+        nobodys = self._nobodys_hash = self._nobodys_hash or self._hasher.hash(secrets.token_urlsafe())
+        right, renewed = self._hasher.verify_and_update(password, password_hash or nobodys)
+        return Verified(right and password_hash is not None, renewed if right else None)

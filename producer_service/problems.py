@@ -1,6 +1,6 @@
 """Everything that can go wrong over HTTP, as RFC 9457 problem details. No problem repeats input or shows a stack."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,12 @@ class Kind:
 
 
 MALFORMED = Kind(400, "malformed", "The body is not JSON", "Send one JSON object in UTF-8.")
+AMBIGUOUS = Kind(
+    400,
+    "ambiguous-length",
+    "The length of the body is said twice",
+    "Send Content-Length or Transfer-Encoding, not both: what stands between us may believe the other one.",
+)
 NOT_FOUND = Kind(404, "not-found", "There is nothing here", "The path is unknown, or its resource is gone.")
 METHOD = Kind(405, "method-not-allowed", "This method is not allowed here", "See the Allow header.")
 SLOW = Kind(408, "too-slow", "The body did not arrive in time", "Send the whole body without long pauses.")
@@ -98,8 +104,9 @@ RATE_LIMITED = Kind(
     "Nothing was done. Try again after the seconds in Retry-After.",
 )
 KINDS = (
-    MALFORMED, NO_API_KEY, OUT_OF_SCOPE, NOT_FOUND, METHOD, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE, NOT_JSON,
-    WRONG_MEDIA, INVALID, KEY_REUSED, BAD_IDEMPOTENCY_KEY, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL,
+    MALFORMED, AMBIGUOUS, NO_API_KEY, OUT_OF_SCOPE, NOT_FOUND, METHOD, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE,
+    NOT_JSON, WRONG_MEDIA, INVALID, KEY_REUSED, BAD_IDEMPOTENCY_KEY, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE,
+    OUTBOX_FULL,
 )  # fmt: skip
 
 MEDIA_TYPE = "application/problem+json"
@@ -113,8 +120,9 @@ def in_openapi(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
 
 
 IN_OPENAPI = in_openapi(
-    MALFORMED, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL
-)
+    MALFORMED, AMBIGUOUS, NOT_FOUND, METHOD, SLOW, TOO_LARGE, NOT_JSON, INVALID, INTERNAL, BUSY, NO_DATABASE,
+    OUTBOX_FULL,
+)  # fmt: skip
 """What any route may answer."""
 
 
@@ -134,8 +142,8 @@ def answer(kind: Kind, *, headers: Mapping[str, str] | None = None, **members: A
     return JSONResponse(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Make an app answer every error with a problem, and serve what the problems' types mean."""
+def install(app: FastAPI, *, further: Sequence[Kind] = ()) -> None:
+    """Make an app answer every error with a problem, and serve what the types of these and further problems mean."""
     handlers: list[tuple[type[Exception], Any]] = [
         (RequestValidationError, _invalid),
         (HTTPException, _http),
@@ -147,14 +155,17 @@ def install(app: FastAPI) -> None:
     ]
     for error, handler in handlers:
         app.add_exception_handler(error, handler)
-    app.add_api_route("/problems/{slug}", _explain, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/problems/{slug}", _explaining((*KINDS, *further)), methods=["GET"], include_in_schema=False)
 
 
-async def _explain(slug: str) -> dict[str, Any]:
-    for kind in KINDS:
-        if kind.slug == slug:
-            return {"type": kind.type, "title": kind.title, "status": kind.status, "meaning": kind.meaning}
-    raise Problem(NOT_FOUND)
+def _explaining(kinds: Sequence[Kind]) -> Callable[[str], Awaitable[dict[str, Any]]]:
+    async def explain(slug: str) -> dict[str, Any]:
+        for kind in kinds:
+            if kind.slug == slug:
+                return {"type": kind.type, "title": kind.title, "status": kind.status, "meaning": kind.meaning}
+        raise Problem(NOT_FOUND)
+
+    return explain
 
 
 async def _http(_request: Request, error: HTTPException) -> Response:

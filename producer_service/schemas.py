@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -13,8 +13,10 @@ from producer_service.outbox import Standing
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
 LONGEST_EMAIL = 254
-ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
-"""RFC 2047: decoded by a mail library, it may turn into a line break and a header of the sender's choice."""
+LOCALE = re.compile(r"[A-Za-z0-9-]+")
+ENCODED = re.compile(r"=\?[^?]*\?[bq]\?|%0[0ad]", re.IGNORECASE)
+"""An encoded word (RFC 2047), or a line break or NUL as in a URL: decoded by some software on the way, it may turn into
+a line break and a header of the sender's choice."""
 
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode's controls, halves of characters, and separators of lines and paragraphs."""
@@ -27,31 +29,49 @@ def _email(value: str) -> str:
     try:
         address = validate_email(value, check_deliverability=False).normalized
     except EmailNotValidError:
-        raise PydanticCustomError("email", "is not an e-mail address") from None
+        raise PydanticCustomError("email", "must be an e-mail address, as in ann@example.org") from None
     if len(address) > LONGEST_EMAIL:
-        raise PydanticCustomError("email", "is longer than an e-mail address may be")
+        raise PydanticCustomError("email", "must have at most 254 characters")
+    if ENCODED.search(address):
+        raise PydanticCustomError("email", "must not hold an encoded word (RFC 2047) or an encoded line break")
     return address
 
 
 def _line(value: str) -> str:
     if any(unicodedata.category(character) in UNPRINTABLE for character in value) or TURNING.search(value):
-        raise PydanticCustomError("line", "holds a control character")
-    if ENCODED_WORD.search(value):
-        raise PydanticCustomError("line", "holds an encoded word (RFC 2047)")
+        raise PydanticCustomError("line", "must be one line without control characters")
+    if ENCODED.search(value):
+        raise PydanticCustomError("line", "must not hold an encoded word (RFC 2047) or an encoded line break")
     return value
+
+
+def _locale(value: str) -> str:
+    if not LOCALE.fullmatch(value):
+        raise PydanticCustomError("locale", "must be a language tag, as in en or zh-CN")
+    return value
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text can be written in UTF-8: it holds no half of a character."""
+    return not any(unicodedata.category(character) == "Cs" for character in text)
 
 
 def _password(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
         raise PydanticCustomError("password", "must have 8 to 128 characters")
-    if any(unicodedata.category(character) == "Cs" for character in text):
-        raise PydanticCustomError("password", "holds half a character")
+    if not is_whole(text):
+        raise PydanticCustomError("password", "must not hold half a character (a lone surrogate)")
     return value
 
 
 Email = Annotated[str, AfterValidator(_email), Field(json_schema_extra={"format": "email", "maxLength": LONGEST_EMAIL})]
 Line = Annotated[str, Field(max_length=200), AfterValidator(_line)]
+Locale = Annotated[
+    str,
+    Field(max_length=35, json_schema_extra={"pattern": f"^{LOCALE.pattern}$"}),
+    AfterValidator(_locale),
+]
 Password = Annotated[
     SecretStr,
     AfterValidator(_password),
@@ -67,7 +87,7 @@ class Registration(BaseModel):
     email: Email
     password: Password
     name: Line = ""
-    locale: str = Field(default="en", max_length=35, pattern=r"^[A-Za-z0-9-]+$")
+    locale: Locale = "en"
 
 
 class Accepted(BaseModel):
@@ -75,6 +95,20 @@ class Accepted(BaseModel):
 
     status: Literal["accepted"] = "accepted"
     event_id: str
+
+
+FOLLOWED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "links": {
+            "status": {
+                "operationId": "event",
+                "parameters": {"event_id": "$response.body#/event_id"},
+                "description": "How far the message has come.",
+            }
+        }
+    }
+}
+"""How the OpenAPI document says what to do with an `event_id`."""
 
 
 class EventStatus(BaseModel):

@@ -1,21 +1,28 @@
-"""What the producer does for its users: the use cases."""
+"""What the producer does for its users: registering. What they do afterwards is in `accounts`."""
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import uuid_utils.compat
 from sqlalchemy import Row, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from producer_service.addresses import Pseudonyms, email_key
+from producer_service.allowances import spend
 from producer_service.clock import now
 from producer_service.models import User
+from producer_service.password_policy import PasswordPolicy
 from producer_service.passwords import Passwords
+from producer_service.proofs import issue
 from producer_service.unit_of_work import Travel, UnitOfWork
+from producer_service.upserts import insert_into
 from shared.commands import SendMail
 from shared.events import UserCreated
+from shared.proofs import VERIFY_EMAIL, fingerprint
+
+NO_PURPOSE = "nothing"
+"""Of a proof that is kept only because keeping it costs the same as keeping a new user's."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,37 +42,54 @@ Owner = Row[UUID, str, str, str]
 class Accounts:
     """Opens accounts, without telling a stranger which addresses have one."""
 
-    def __init__(self, *, unit_of_work: Callable[[Travel], UnitOfWork], passwords: Passwords) -> None:
-        """`unit_of_work` opens one transaction for one request."""
+    def __init__(
+        self,
+        *,
+        unit_of_work: Callable[[Travel], UnitOfWork],
+        passwords: Passwords,
+        policy: PasswordPolicy,
+        pseudonyms: Pseudonyms,
+        mails_per_hour: int,
+    ) -> None:
+        """`unit_of_work` opens one transaction for one request; `mails_per_hour` is for one address."""
         self._unit_of_work = unit_of_work
         self._passwords = passwords
+        self._policy = policy
+        self._pseudonyms = pseudonyms
+        self._mails_per_hour = mails_per_hour
 
     async def register(self, registrant: Registrant, travel: Travel) -> str:
         """Register, or tell the owner of the address that somebody tried; return the id of the message recorded.
 
         Either way one password is hashed, the same statements run and one message is recorded, so neither the
-        answer nor its time shows whether the address was known. Raises Overloaded when too many passwords are
-        being hashed.
+        answer nor its time shows whether the address was known. Only `mails_per_hour` messages are recorded about
+        one address, whoever asks; after that nothing is, and the id is that of the last. A new user's always is.
+        Raises WeakPassword, and Overloaded when too many passwords are being hashed.
         """
-        user_id = uuid_utils.compat.uuid7()
+        self._policy.insist(registrant.password, about=(registrant.email, registrant.name))
+        user_id, verification_id = uuid_utils.compat.uuid7(), uuid4()
         password_hash = await self._passwords.hash(registrant.password)
         async with self._unit_of_work(travel) as unit:
             await _insert_unless_taken(unit.session, user_id, registrant, password_hash)
             owner = await _owner_of(unit.session, registrant.email)
-            event_id = unit.record(_created(owner) if owner.id == user_id else _already_registered(owner))
-            await unit.commit()
-        return event_id
+            is_new = owner.id == user_id
+            await self._keep_proof(unit.session, owner, verification_id, VERIFY_EMAIL if is_new else NO_PURPOSE)
+            event_id = unit.record(_created(owner, verification_id) if is_new else _already_registered(owner))
+            key = self._pseudonyms.of(registrant.email, "registering")
+            spent = await spend(unit.session, key, most=self._mails_per_hour, message_id=event_id)
+            if is_new or spent.allowed:
+                await unit.commit()
+                return event_id
+        return spent.message_id or event_id
 
-
-def email_key(email: str) -> str:
-    """Return what two spellings of one address have in common."""
-    return unicodedata.normalize("NFC", email.casefold())
+    async def _keep_proof(self, session: AsyncSession, owner: Owner, proof_id: UUID, purpose: str) -> None:
+        holder, stored = self._pseudonyms.of(owner.email), fingerprint(purpose, proof_id)
+        await issue(session, holder=holder, purpose=purpose, stored=stored, user_id=owner.id)
 
 
 async def _insert_unless_taken(session: AsyncSession, user_id: UUID, new: Registrant, password_hash: str) -> None:
     """Insert, or do nothing if the address is taken. Waits for a registration of the same address in progress."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = insert(User).values(
+    row = insert_into(session, User).values(
         id=user_id,
         email=new.email,
         email_key=email_key(new.email),
@@ -82,9 +106,9 @@ async def _owner_of(session: AsyncSession, email: str) -> Owner:
     return (await session.execute(owner)).one()
 
 
-def _created(owner: Owner) -> UserCreated:
+def _created(owner: Owner, verification_id: UUID) -> UserCreated:
     return UserCreated(
-        user_id=owner.id, email=owner.email, name=owner.name, locale=owner.locale, verification_id=uuid4()
+        user_id=owner.id, email=owner.email, name=owner.name, locale=owner.locale, verification_id=verification_id
     )
 
 

@@ -89,7 +89,20 @@ class Settings(DatabaseSettings):
     api_docs: bool = Field(default=False, description="whether to serve /docs")
 
 
+class ApiSettings(Settings):
+    """What the API needs, and a relay on its own need not hold."""
+
+    link_secret: SecretStr = Field(
+        min_length=32,
+        description="what signs links and derives codes, the same as the consumer's: 32 characters or more",
+    )
+    mails_per_address_and_hour: int = Field(default=5, ge=1, le=1000, description="that anonymous requests may cause")
+    sign_ins_per_address_and_hour: int = Field(default=10, ge=1, le=1000, description="tried from unknown devices")
+    session_hours: float = Field(default=24, gt=0, le=24 * 365, description="how long a session lasts")
+
+
 S = TypeVar("S", bound=DatabaseSettings)
+ProcessSettings = TypeVar("ProcessSettings", bound=Settings)
 
 
 def load_settings(kind: type[S]) -> S:
@@ -103,9 +116,9 @@ def load_settings(kind: type[S]) -> S:
         _refuse([_line(kind, problem) for problem in error.errors(include_url=False, include_input=False)])
 
 
-def load_standalone_settings() -> Settings:
+def load_standalone_settings(kind: type[ProcessSettings]) -> ProcessSettings:
     """Read the settings of a process that shares its broker with others. Refuses `memory://`, which cannot."""
-    settings = load_settings(Settings)
+    settings = load_settings(kind)
     if settings.broker_url.get_secret_value().startswith("memory:"):
         _refuse([f"{PREFIX}BROKER_URL is memory://, which lives in one process; no consumer would ever see a message"])
     return settings

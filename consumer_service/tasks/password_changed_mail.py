@@ -10,7 +10,7 @@ from shared.events import UserPasswordChanged
 
 
 class SendPasswordChangedMail(Task[UserPasswordChanged]):
-    """Sends the notice. It holds no link: a mail that asks to sign in because of a change is what a forger would send."""
+    """Sends the notice. It holds no link: mails that ask to sign in are what a forger sends."""
 
     queue: ClassVar[str] = "mail"
     guarantee: ClassVar[Guarantee] = Guarantee.AT_LEAST_ONCE  # A second notice worries, a missing one hides a theft.

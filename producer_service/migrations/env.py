@@ -5,13 +5,12 @@ from typing import Literal, cast
 from alembic import context
 from sqlalchemy import Connection
 
-from producer_service import ingestion_tables
+from producer_service import account_models, ingestion_tables, models
 from producer_service.clock import UtcDateTime
 from producer_service.migrations import VERSION_TABLE
-from producer_service.models import Base
 
-TABLES = (ingestion_tables,)
-"""Imported so that `Base` knows them."""
+TABLES = (models, account_models, ingestion_tables)
+"""Every module that has tables: Alembic compares those that were imported."""
 
 
 def _render(kind: str, thing: object, _context: object) -> str | Literal[False]:
@@ -23,7 +22,7 @@ def run(connection: Connection) -> None:
     """Run the command's migrations in the connection's transaction."""
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=models.Base.metadata,
         version_table=VERSION_TABLE,
         render_as_batch=True,
         render_item=_render,

@@ -1,7 +1,8 @@
 """Requests over HTTP: at a pace, whether or not the ones before have been answered, or as fast as they are."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
@@ -9,16 +10,31 @@ import httpx2
 from benchmarks.contenders.in_flight import at_pace
 
 ANSWER_SECONDS = 30.0
-PATH = "/v1/users"
 
 
-async def register_users(url: str, *, count: int, rate: float) -> tuple[list[float], int]:
-    """Register so many users, `rate` a second; return the milliseconds of each answer, and how many were not 202."""
-    users = [
-        {"email": f"user{number}@example.org", "password": "correct horse battery", "name": "Ann Example"}
-        for number in range(count)
-    ]
-    return await post_at_pace(f"{url}{PATH}", users, rate=rate)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is posted where, about the user of a number."""
+
+    path: str
+    body: Callable[[int], dict[str, str]]
+
+
+USERS = Asked(
+    "/v1/users",
+    lambda number: {**_address(number), "password": "correct horse battery", "name": "Ann Example"},
+)
+CODES = Asked("/v1/verification-codes", lambda number: {**_address(number), "purpose": "sign-in"})
+ASKED = {"users": USERS, "codes": CODES}
+
+
+def _address(number: int) -> dict[str, str]:
+    return {"email": f"user{number}@example.org"}
+
+
+async def ask_at_pace(url: str, asked: Asked, *, count: int, rate: float) -> tuple[list[float], int]:
+    """Ask about so many users, `rate` a second; return the milliseconds of each answer, and how many were not 202."""
+    return await post_at_pace(f"{url}{asked.path}", [asked.body(number) for number in range(count)], rate=rate)
 
 
 async def post_at_pace(

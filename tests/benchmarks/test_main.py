@@ -39,6 +39,7 @@ def run(rabbitmq, postgres, tmp_path) -> Run:
         ("consume", "ours, inbox and a row, batch task"),
         ("latency", "ours, from commit to task"),
         ("http", "ours, outbox"),
+        ("http", "ours, a verification code, outbox"),
         ("inbox", "ours, beside 100 old rows"),
         ("memory", "ours, prefetch 500"),
     ],

@@ -50,7 +50,8 @@ from consumer_service.tokens import Tokens
 from consumer_service.worker import Worker
 from producer_service.app import producer, relay_alone
 from producer_service.serving import serve, stopped_by_signals
-from producer_service.settings import load_standalone_settings
+from producer_service.settings import ApiSettings, load_standalone_settings
+from producer_service.settings import Settings as RelaySettings
 from shared.backends.rabbitmq import RabbitTransport
 from shared.logs import configure_logs
 from shared.transport import Delivery, Fate, Outgoing, Publisher, Receipt, Subscription
@@ -186,14 +187,14 @@ class Transactions:
 
 async def run_api(doom: Doom) -> None:
     """Run the API; whether with a relay, its settings say."""
-    settings = load_standalone_settings()
+    settings = load_standalone_settings(ApiSettings)
     transport = DoomedTransport(settings.broker_url.get_secret_value(), doom=doom)
     await _serve(lambda stopping: producer(settings, transport, stopping=stopping), settings.http_port)
 
 
 async def run_relay(doom: Doom) -> None:
     """Run a relay on its own."""
-    settings = load_standalone_settings()
+    settings = load_standalone_settings(RelaySettings)
     transport = DoomedTransport(settings.broker_url.get_secret_value(), doom=doom)
     await _serve(lambda stopping: relay_alone(settings, transport, stopping=stopping), settings.relay_http_port)
 

@@ -18,7 +18,7 @@ from consumer_service.migrations import migrate as migrate_consumer
 from producer_service import database as producer_database
 from producer_service.app import producer
 from producer_service.migrations import migrate as migrate_producer
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
 
 pytestmark = [pytest.mark.fault]
@@ -85,7 +85,8 @@ async def test_while_somebody_else_writes_to_the_sqlite_file_the_api_asks_for_pa
     engine = producer_database.open_engine(url)
     await migrate_producer(engine)
     await engine.dispose()
-    settings = Settings(database_url=SecretStr(url), broker_url=SecretStr("memory://"))
+    secret = SecretStr("a-link-secret-of-at-least-32-characters")
+    settings = ApiSettings(database_url=SecretStr(url), broker_url=SecretStr("memory://"), link_secret=secret)
     async with producer(settings, MemoryTransport()) as app, asking(app) as client:
         async with writing(tmp_path / "producer.db"), asyncio.timeout(60):
             answer = await client.post("/v1/users", json=REQUEST)

@@ -12,18 +12,18 @@ from support.repository import docker, read
 from consumer_service.settings import BrokerSettings
 from consumer_service.settings import DatabaseSettings as ConsumerDatabaseSettings
 from consumer_service.settings import Settings as ConsumerSettings
-from producer_service.settings import DatabaseSettings
-from producer_service.settings import Settings as ProducerSettings
+from producer_service.settings import ApiSettings, DatabaseSettings
+from producer_service.settings import Settings as RelaySettings
 
 ONE_SHOTS = {"migrate-producer", "migrate-consumer", "topology"}
 OWN_HEALTH_CHECK = {"mailpit"}
-SETTINGS: dict[str, type[BaseSettings]] = {"producer": ProducerSettings, "consumer": ConsumerSettings}
+SETTINGS: dict[str, type[BaseSettings]] = {"producer": ApiSettings, "consumer": ConsumerSettings}
 RUN_BY: dict[str, type[BaseSettings]] = {
     "migrate-producer": DatabaseSettings,
     "migrate-consumer": ConsumerDatabaseSettings,
     "topology": BrokerSettings,
-    "producer": ProducerSettings,
-    "relay": ProducerSettings,
+    "producer": ApiSettings,
+    "relay": RelaySettings,
     "consumer": ConsumerSettings,
     "collector": ConsumerSettings,
 }

@@ -81,7 +81,9 @@ def test_every_remedy_is_explained(page):
 
 def test_every_log_line_it_names_is_one_that_is_written(page):
     table = page.partition("## One line per outcome")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`((?:outbox|relay|consumer|collector|dead_letter)\.\w+)`", table))
+    named = set(
+        re.findall(r"`((?:outbox|relay|consumer|collector|dead_letter|session|password|proof|accounts)\.\w+)`", table)
+    )
     code = "".join(Path(path).read_text(encoding="utf-8") for path in ROOT.glob("*_service/**/*.py"))
 
     assert named

@@ -79,6 +79,6 @@ def a_world(services: Services, outside, databases: tuple[str, str], broker_url:
         "TIDINGS_WEBHOOK_URL": webhook.url,
         **SECRETS,
     }
-    return World(
-        services, smtp, webhook, {"TIDINGS_BROKER_URL": broker_url, "TIDINGS_DATABASE_URL": producer}, consumer_env
-    )
+    link_secret = {"TIDINGS_LINK_SECRET": SECRETS["TIDINGS_LINK_SECRET"]}
+    producer_env = {"TIDINGS_BROKER_URL": broker_url, "TIDINGS_DATABASE_URL": producer, **link_secret}
+    return World(services, smtp, webhook, producer_env, consumer_env)

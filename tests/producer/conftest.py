@@ -15,6 +15,7 @@ from sqlalchemy import event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created, an_envelope
 from support.clients import asking
+from support.mails import LINK_SECRET
 from support.publishers import RecordingPublisher
 from support.schemas import Schema
 
@@ -28,7 +29,7 @@ from producer_service.migrations import VERSION_TABLE, newest
 from producer_service.models import Base, OutboxRow
 from producer_service.outbox import Outbox, record
 from producer_service.relay import Pace, Relay
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings
 from producer_service.verdicts import Verdict
 from shared.backends.memory import MemoryTransport
 
@@ -222,12 +223,17 @@ def running() -> Run:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
-    return Settings(database_url=SecretStr(database_url), broker_url=SecretStr("memory://"), relay_in_api=False)
+def settings(database_url: str) -> ApiSettings:
+    return ApiSettings(
+        database_url=SecretStr(database_url),
+        broker_url=SecretStr("memory://"),
+        link_secret=SecretStr(LINK_SECRET),
+        relay_in_api=False,
+    )
 
 
 @pytest.fixture
-async def client(engine: AsyncEngine, settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ARG001 - its tables
+async def client(engine: AsyncEngine, settings: ApiSettings) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ARG001 - its tables
     """Talk to the whole API, without a relay and without a socket. The database is migrated."""
     async with producer(settings, MemoryTransport()) as app, asking(app) as client:
         yield client

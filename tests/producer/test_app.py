@@ -12,13 +12,14 @@ from structlog.testing import capture_logs
 from support.builders import a_queue, a_topology
 from support.clients import asking
 from support.databases import on_sqlite
+from support.mails import LINK_SECRET
 from support.publishers import GatedPublisher
 from support.waiting import eventually
 
 from producer_service.app import keep_running, producer, relay_alone
 from producer_service.backoff import Backoff
 from producer_service.models import Status, User
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
 
 CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
@@ -95,7 +96,7 @@ async def test_without_a_relay_of_its_own_the_api_is_ready(client):
 
 async def test_it_opens_without_a_broker_and_without_a_database():
     nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
-    settings = Settings(database_url=nowhere, broker_url=SecretStr("memory://"))
+    settings = ApiSettings(database_url=nowhere, broker_url=SecretStr("memory://"), link_secret=SecretStr(LINK_SECRET))
 
     async with producer(settings, MemoryTransport()) as app, asking(app) as client:
         answers = [(await client.get(path)).status_code for path in ("/livez", "/readyz", "/metrics")]

@@ -53,6 +53,15 @@ async def client(registry):
         yield client
 
 
+async def test_a_body_whose_length_is_declared_in_two_ways_is_refused(client):
+    headers = {"Content-Length": "1", "Transfer-Encoding": "chunked"}
+
+    response = await client.post("/length", content=b"x", headers=headers)
+
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/ambiguous-length")
+    assert response.headers["Connection"] == "close"
+
+
 async def test_a_body_at_the_limit_passes(client):
     assert (await client.post("/length", content=b"x" * LARGEST)).json() == LARGEST
 

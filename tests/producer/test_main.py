@@ -38,6 +38,7 @@ def started(database_url, port):
         ours = {
             "TIDINGS_DATABASE_URL": database_url,
             "TIDINGS_BROKER_URL": "amqp://guest:canary@127.0.0.1:1/",
+            "TIDINGS_LINK_SECRET": "a-link-secret-of-at-least-32-characters",
             "TIDINGS_HTTP_PORT": str(port),
             "TIDINGS_RELAY_HTTP_PORT": str(port),
             "TIDINGS_DRAIN_SECONDS": "0",

@@ -30,6 +30,20 @@ class SlowHasher:
         return password
 
 
+class CountingHasher:
+    """Finds every password right, and remembers which hashes it was asked about."""
+
+    def __init__(self):
+        self.verified = []
+
+    def hash(self, _password):
+        return "the hash of nobody"
+
+    def verify_and_update(self, _password, digest):
+        self.verified.append(digest)
+        return True, None
+
+
 def test_the_profile_is_rfc_9106_for_little_memory():
     digest = argon2id().hash("correct horse")
 
@@ -41,6 +55,36 @@ async def test_a_hash_verifies_its_password_and_no_other():
 
     assert CHEAP.verify("correct horse", digest)
     assert not CHEAP.verify("battery staple", digest)
+
+
+async def test_a_password_is_verified_and_a_hash_with_todays_parameters_is_kept():
+    passwords = Passwords(hasher=CHEAP, at_once=1)
+    digest = await passwords.hash("correct horse")
+
+    assert await passwords.verify("correct horse", digest) == (True, None)
+    assert await passwords.verify("battery staple", digest) == (False, None)
+
+
+async def test_a_hash_with_outdated_parameters_is_renewed_once_its_password_is_known():
+    outdated = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=2, parallelism=1),)).hash("correct horse")
+    passwords = Passwords(hasher=CHEAP, at_once=1)
+
+    right, renewed = await passwords.verify("correct horse", outdated)
+
+    assert right
+    assert renewed is not None
+    assert CHEAP.verify("correct horse", renewed)
+    assert await passwords.verify("battery staple", outdated) == (False, None)
+
+
+async def test_where_there_is_no_hash_no_password_is_right_and_one_is_verified_all_the_same():
+    hasher = CountingHasher()
+    passwords = Passwords(hasher=hasher, at_once=1)
+
+    results = [await passwords.verify("anything", digest) for digest in (None, None, "a hash")]
+
+    assert results == [(False, None), (False, None), (True, None)]
+    assert hasher.verified == ["the hash of nobody", "the hash of nobody", "a hash"]
 
 
 async def test_equal_passwords_have_different_hashes():

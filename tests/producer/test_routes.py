@@ -94,10 +94,10 @@ async def test_an_unknown_message_is_not_found(client, event_id):
 @pytest.mark.parametrize(
     ("change", "pointer", "detail"),
     [
-        ({"email": "ann"}, "/email", "is not an e-mail address"),
+        ({"email": "ann"}, "/email", "must be an e-mail address, as in ann@example.org"),
         ({"password": "short"}, "/password", "must have 8 to 128 characters"),
-        ({"name": "a\nb"}, "/name", "holds a control character"),
-        ({"name": "=?UTF-8?Q?=0A?="}, "/name", "holds an encoded word (RFC 2047)"),
+        ({"name": "a\nb"}, "/name", "must be one line without control characters"),
+        ({"name": "=?UTF-8?Q?=0A?="}, "/name", "must not hold an encoded word (RFC 2047) or an encoded line break"),
         ({"locale": "x" * 36}, "/locale", "String should have at most 35 characters"),
         ({"is_admin": True}, "/is_admin", "Extra inputs are not permitted"),
         ({"a/b~c": 1}, "/a~1b~0c", "Extra inputs are not permitted"),

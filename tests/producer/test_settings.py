@@ -1,6 +1,6 @@
 import pytest
 
-from producer_service.settings import DatabaseSettings, Settings, load_settings, load_standalone_settings
+from producer_service.settings import ApiSettings, DatabaseSettings, Settings, load_settings, load_standalone_settings
 
 BROKER = "amqp://tidings:canary@broker.example/tidings"
 DATABASE = "postgresql://tidings:canary@database.example/tidings"
@@ -112,9 +112,27 @@ def test_a_directory_of_secrets_that_is_not_there_is_refused(refusal, environmen
 def test_a_process_of_its_own_cannot_use_a_broker_in_memory(refusal, environment):
     environment(BROKER_URL="memory://")
 
-    (line,) = refusal(load_standalone_settings)
+    (line,) = refusal(lambda: load_standalone_settings(Settings))
 
     assert line.startswith("TIDINGS_BROKER_URL is memory://")
+
+
+def test_the_api_needs_the_link_secret_and_a_relay_does_not(refusal, environment):
+    assert load_standalone_settings(Settings)
+
+    (line,) = refusal(lambda: load_standalone_settings(ApiSettings))
+    assert line.startswith("TIDINGS_LINK_SECRET is not set: ")
+
+    environment(LINK_SECRET="canary" * 5)
+    (line,) = refusal(lambda: load_standalone_settings(ApiSettings))
+    assert line.startswith("TIDINGS_LINK_SECRET: ")
+    assert "canary" not in line
+
+    environment(LINK_SECRET="canary" * 6)
+    settings = load_standalone_settings(ApiSettings)
+    assert "canary" not in repr(settings)
+    assert (settings.mails_per_address_and_hour, settings.sign_ins_per_address_and_hour) == (5, 10)
+    assert settings.session_hours == 24
 
 
 def test_a_migration_needs_no_broker(environment):

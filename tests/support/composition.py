@@ -35,7 +35,7 @@ from producer_service import database as producer_database
 from producer_service.app import producer, relay_alone
 from producer_service.migrations import VERSION_TABLE, newest
 from producer_service.models import Base as ProducerTables
-from producer_service.settings import Settings as ProducerSettings
+from producer_service.settings import ApiSettings as ProducerSettings
 from shared.backends import open_transport
 
 HEARTBEAT_SECONDS = 2
@@ -45,6 +45,9 @@ HEARTBEAT_SECONDS = 2
 PASSWORD = "a-password-for-tests"
 
 S = TypeVar("S", bound=BaseSettings)
+
+LINK_SECRET = "a-link-secret-of-at-least-32-characters"
+"""Of both services."""
 
 
 @asynccontextmanager
@@ -124,7 +127,11 @@ async def _inbox(postgres: PostgresServer) -> AsyncIterator[tuple[str, AsyncEngi
 
 
 def _producer_env(broker_url: str, database_url: str) -> dict[str, str]:
-    return {"TIDINGS_BROKER_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
+    return {
+        "TIDINGS_BROKER_URL": broker_url,
+        "TIDINGS_DATABASE_URL": database_url,
+        "TIDINGS_LINK_SECRET": LINK_SECRET,
+    }
 
 
 def _consumer_env(broker_url: str, database_url: str, smtp: SmtpCatcher) -> dict[str, str]:
@@ -135,7 +142,7 @@ def _consumer_env(broker_url: str, database_url: str, smtp: SmtpCatcher) -> dict
         "TIDINGS_DRAIN_SECONDS": "5",
         "TIDINGS_MAIL_URL": smtp.url,
         "TIDINGS_MAIL_FROM": "Tidings <no-reply@example.org>",
-        "TIDINGS_LINK_SECRET": "a-link-secret-of-at-least-32-characters",
+        "TIDINGS_LINK_SECRET": LINK_SECRET,
         "TIDINGS_LINK_BASE_URL": "https://example.org",
     }
 

@@ -14,7 +14,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from producer_service.app import producer
 from producer_service.passwords import argon2id
 from producer_service.serving import serve
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings
 from shared.backends import open_transport
 from shared.logs import configure_logs
 
@@ -28,7 +28,12 @@ async def main(errand: Errand) -> None:
     """Serve until SIGTERM."""
     configure_logs("producer", level="WARNING", shape="json")
     relays = errand.options.get("relay", "here") == "here"
-    settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, relay_in_api=relays)
+    settings = ApiSettings(
+        broker_url=errand.broker_url,
+        database_url=errand.database_url,
+        link_secret="a secret for measuring, of some length",
+        relay_in_api=relays,
+    )
     transport = open_transport(errand.broker_url, name="tidings producer")
     stop, port = asyncio.Event(), int(errand.options["port"])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

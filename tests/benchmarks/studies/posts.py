@@ -6,7 +6,7 @@ import httpx2
 from benchmarks.books import declare, prepare_consumer_database
 from benchmarks.contenders.contract import Errand, as_environment
 from benchmarks.contenders.roster import APIS, HERE, Contender
-from benchmarks.load import register_users
+from benchmarks.load import ASKED, USERS, Asked, ask_at_pace
 from benchmarks.measuring import Child, ContenderFailed, cpu_of, start
 from benchmarks.outbox_books import prepare_producer_database
 from benchmarks.run import Numbers, Run
@@ -38,15 +38,17 @@ async def ask(run: Run, contender: Contender, place: Place) -> Numbers:
         await mails.mark("ready")
         api = await start((contender.module,), as_environment(errand), name=contender.name, folder=run.folder)
         leaving.push_async_callback(api.leave)
-        return await _asked(run, api, f"http://127.0.0.1:{port}", float(contender.options["rate"]))
+        rate, asked = float(contender.options["rate"]), ASKED[contender.options.get("asks", "users")]
+        return await _asked(run, api, f"http://127.0.0.1:{port}", rate, asked)
 
 
-async def _asked(run: Run, api: Child, url: str, rate: float) -> Numbers:
+async def _asked(run: Run, api: Child, url: str, rate: float, asked: Asked) -> Numbers:
+    """Register some users to warm it up, or all of them if they are what is asked about; then ask."""
     await eventually(lambda: answers(api, url), within=READY_SECONDS)
-    await register_users(url, count=max(int(rate), 1), rate=rate)
-    before = cpu_of(api.seen) or 0.0
     count = max(int(run.scale.request_seconds * rate), 1)
-    milliseconds, refused = await register_users(url, count=count, rate=rate)
+    await ask_at_pace(url, USERS, count=max(int(rate), 1) if asked is USERS else count, rate=rate)
+    before = cpu_of(api.seen) or 0.0
+    milliseconds, refused = await ask_at_pace(url, asked, count=count, rate=rate)
     cpu = (cpu_of(api.seen) or 0.0) - before
     return {
         "rate": rate,
