@@ -66,7 +66,10 @@ class UserVerificationRequested(UserEvent):
 
     wire_type: ClassVar[str] = "user.verification_requested"
 
-    verification_id: UUID
+    verification_id: UUID = Field(
+        description="What the link in the verification mail is derived from.",
+        examples=["01890000-0000-7000-8000-00000000000b"],
+    )
 
 
 class UserEmailVerified(UserEvent):

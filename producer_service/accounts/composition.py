@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from producer_service.accounts.asking import Asking
 from producer_service.accounts.codes import VerificationCodes
 from producer_service.accounts.devices import Devices
-from producer_service.accounts.resets import PasswordResets
 from producer_service.accounts.problems import install_refusals
+from producer_service.accounts.resets import PasswordResets
 from producer_service.accounts.routes import UseCases, build_account_routes
 from producer_service.accounts.sessions import Sessions
 from producer_service.accounts.verifications import EmailVerifications
