@@ -28,6 +28,7 @@ Until = Annotated[str | None, typer.Option(help="Before: written as for --since.
 Why = Annotated[str, typer.Option(help="The reason, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who acts; TIDINGS_OPERATOR or the system's user if left out.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")]
+WhyUnlessDry = Annotated[str, typer.Option(help="The reason, for the record; a dry run needs none.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
@@ -100,7 +101,7 @@ def release(
 def republish(
     *,
     since: Annotated[str, typer.Option(help="Published not before: 2026-11-22T14:30 (UTC), or 2h.")],
-    why: Why,
+    why: WhyUnlessDry = "",
     until: Until = None,
     type: Type = None,  # noqa: A002 - the option's name
     aggregate: Aggregate = None,
@@ -113,7 +114,7 @@ def republish(
     Readers whose inbox knows an id do nothing; the order within an aggregate is kept; relays set the pace.
     """
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = _operator(by, why, settings, dry_run=dry_run)
     chosen = _chosen(Status.PUBLISHED, since, until, type=type, aggregate=aggregate)
     if _goes_on(settings, chosen, "publish again", dry_run=dry_run, yes=yes):
         done = on_database(settings, lambda engine: Interventions(engine).republish(chosen, operator))
@@ -123,7 +124,7 @@ def republish(
 def purge(
     *,
     older_than: Annotated[str, typer.Option(help="Older than this: 7d, 12h.")],
-    why: Why,
+    why: WhyUnlessDry = "",
     parked: Annotated[bool, typer.Option("--parked", help="Parked messages instead: they are lost.")] = False,
     type: Type = None,  # noqa: A002 - the option's name
     reason: Reason = None,
@@ -133,7 +134,7 @@ def purge(
 ) -> None:
     """Delete messages that were published long ago, before retention does; pending ones are never deleted."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = _operator(by, why, settings, dry_run=dry_run)
     if reason and not parked:
         refuse("--reason: only parked messages have one; add --parked")
     status = Status.PARKED if parked else Status.PUBLISHED
@@ -179,8 +180,8 @@ def _rows(tallies: Sequence[Tally]) -> int:
     return sum(tally.rows for tally in tallies)
 
 
-def _operator(by: str | None, why: str, settings: DatabaseSettings) -> Operator:
-    if not why.strip():
+def _operator(by: str | None, why: str, settings: DatabaseSettings, *, dry_run: bool = False) -> Operator:
+    if not (why.strip() or dry_run):
         refuse("--why: say why, for the record")
     try:
         return Operator(by or settings.operator or getpass.getuser(), why)

@@ -14,6 +14,7 @@ from consumer_service.command_line.options import (
     By,
     Fingerprint,
     Ids,
+    OneId,
     Queue,
     Reason,
     Since,
@@ -43,7 +44,7 @@ from shared.transport import Fate, Message
 
 
 def edit(
-    dead_letter: Annotated[int, typer.Argument(metavar="ID", help="Its number.")],
+    dead_letter: OneId,
     *,
     body: Annotated[str | None, typer.Option("--body", help="File with the mended body, - for standard input.")] = None,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Even if no task of this code can read it.")] = False,

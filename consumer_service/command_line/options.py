@@ -21,8 +21,14 @@ FAMILIES = tuple(by_family(TASKS))
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 SPAN = re.compile(r"(\d{1,6})([smhd])")
 LONGEST_OPERATOR = 255
+LARGEST_ID = 2**63 - 1
+"""What the database can count to."""
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Dead letters by their numbers.")]
+Ids = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", min=1, max=LARGEST_ID, help="Dead letters by their numbers."),
+]
+OneId = Annotated[int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Its number.")]
 Queue = Annotated[str | None, typer.Option("--queue", "-q", help=f"One of {', '.join(FAMILIES)}.")]
 Type = Annotated[str | None, typer.Option("--type", help="Wire type, as in user.created.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="As in retries_exhausted.")]

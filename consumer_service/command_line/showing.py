@@ -15,6 +15,7 @@ from consumer_service.command_line.options import (
     Fingerprint,
     InState,
     Limit,
+    OneId,
     Queue,
     Reason,
     Since,
@@ -115,7 +116,7 @@ def _whose(wanted: Filter) -> str:
 
 
 def show(
-    dead_letter: Annotated[int, typer.Argument(metavar="ID", help="Its number.")],
+    dead_letter: OneId,
     *,
     reveal: Annotated[bool, typer.Option("--reveal", help="Personal values too; needs --why, and is audited.")] = False,
     by: By = None,

@@ -180,3 +180,17 @@ async def test_a_database_that_is_away_is_trouble_said_in_one_line(outbox_says):
 
     assert code == 1
     assert "canary" not in line
+
+
+@pytest.mark.parametrize(
+    "command", [("republish", "--since", "2h"), ("purge", "--older-than", "0s")], ids=lambda each: each[0]
+)
+async def test_a_dry_run_needs_no_reason_and_leaves_no_record(outbox_says, published, actions, command):
+    await published(2)
+
+    dry, said = await outbox_says(*command, "--dry-run")
+    code, refused = await outbox_says(*command, "--yes")
+
+    assert (dry, said[-1]) == (0, "2 in all")
+    assert (code, refused[-1]) == (2, "--why: say why, for the record")
+    assert await actions() == []

@@ -1,7 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from consumer_service.command_line.dead_letters import dead_letters_cli
 from consumer_service.command_line.options import Wanted, a_span, an_order, make_sure
 from consumer_service.dead_letters.audit import Order
 from consumer_service.dead_letters.looking import UNDECIDED, Filter
@@ -100,3 +102,12 @@ def test_where_nobody_can_be_asked_it_must_have_been_said(capsys):
 
     (line,) = refusal(capsys, lambda: make_sure("discard 7?", yes=False))
     assert line == "--yes is missing, and nobody is here to be asked: discard 7?"
+
+
+@pytest.mark.parametrize("command", [["show"], ["replay"], ["discard", "7"], ["edit"]], ids=lambda each: each[0])
+@pytest.mark.parametrize("number", ["0", str(2**63)])
+def test_a_number_that_no_dead_letter_can_have_is_refused_before_anybody_is_asked(command, number):
+    ended = CliRunner().invoke(dead_letters_cli(), [*command, number])
+
+    assert ended.exit_code == 2
+    assert "or equal to" in ended.output
