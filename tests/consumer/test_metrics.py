@@ -11,7 +11,7 @@ def test_every_name_says_whose_it_is_and_no_label_is_unbounded():
     labels = {label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())}
 
     assert all(name.startswith("tidings_") for name in names)
-    assert labels == {"queue", "type", "outcome", "reason", "task", "kind"}
+    assert labels == {"queue", "type", "outcome", "reason", "task", "kind", "rung"}
 
 
 def test_two_workers_in_one_process_do_not_share_their_counts():
