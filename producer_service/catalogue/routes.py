@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import HTMLResponse
 
 from producer_service.catalogue.entries import Entry
 from producer_service.catalogue.page import headers, read_style, render
-from producer_service.catalogue.shelf import Document, Shelf, read_shelf
-from producer_service.problems import NOT_FOUND, Problem
+from producer_service.catalogue.shelf import ASYNCAPI, SCHEMA, Document, Shelf, read_shelf
+from producer_service.problems import NOT_FOUND, Problem, in_openapi
 
 ANYBODY = {"Cache-Control": "no-cache"}
 """May be kept, but is asked for again each time; with an ETag, the answer is then a 304."""
@@ -33,12 +33,14 @@ def build_catalogue(shelf: Shelf | None = None) -> APIRouter:
         """List every message: what it means, who owns it, its fields, an example, who publishes it and who listens."""
         return shelf.entries
 
-    @router.get("/v1/asyncapi.json")
+    @router.get("/v1/asyncapi.json", response_class=Response, responses=_described(ASYNCAPI))
     async def asyncapi(if_none_match: IfNoneMatch = "") -> Response:
         """Return the AsyncAPI 3.1 document of both services."""
         return _answer(shelf.asyncapi, if_none_match)
 
-    @router.get("/v1/contracts/{wire_type}")
+    @router.get(
+        "/v1/contracts/{wire_type}", response_class=Response, responses=_described(SCHEMA) | in_openapi(NOT_FOUND)
+    )
     async def contract(wire_type: str, if_none_match: IfNoneMatch = "") -> Response:
         """Return the JSON Schema (2020-12) of one message's data."""
         schema = shelf.schemas.get(wire_type)
@@ -47,6 +49,11 @@ def build_catalogue(shelf: Shelf | None = None) -> APIRouter:
         return _answer(schema, if_none_match)
 
     return router
+
+
+def _described(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of such a document; the 304 is for If-None-Match."""
+    return {200: {"content": {media_type: {}}}, 304: {"description": "The client has it already"}}
 
 
 def _answer(document: Document, if_none_match: str, more: Mapping[str, str] = MappingProxyType({})) -> Response:

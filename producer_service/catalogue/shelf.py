@@ -12,6 +12,10 @@ from producer_service.catalogue.entries import Entry, entries_of
 DOCUMENTS = files("producer_service.catalogue").joinpath("documents")
 
 
+SCHEMA, ASYNCAPI = "application/schema+json", "application/vnd.aai.asyncapi+json;version=3.1.0"
+"""The media types of the documents."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """Bytes with the name by which a client may ask whether they have changed."""
@@ -38,12 +42,12 @@ def read_shelf(folder: Traversable = DOCUMENTS) -> Shelf:
     """Read everything. Blocks for a few milliseconds; it is called before anything is served."""
     asyncapi = folder.joinpath("asyncapi.json").read_bytes()
     schemas = {
-        file.name.removesuffix(".json"): Document(file.read_bytes(), "application/schema+json")
+        file.name.removesuffix(".json"): Document(file.read_bytes(), SCHEMA)
         for file in folder.joinpath("schemas").iterdir()
         if file.name.endswith(".json")
     }
     return Shelf(
-        asyncapi=Document(asyncapi, "application/vnd.aai.asyncapi+json;version=3.1.0"),
+        asyncapi=Document(asyncapi, ASYNCAPI),
         schemas=schemas,
         entries=entries_of(json.loads(asyncapi)),
     )

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -24,19 +25,30 @@ def api_in_a_thread(settings: ApiSettings) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    started, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
 
     async def run() -> None:
         async with producer(settings, MemoryTransport(), hasher=CHEAP) as app:
-            loop.call_later(0.2, started.set)
             await serve(app, host="127.0.0.1", port=port, stopping=stopping, drain_seconds=0)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="api")
     thread.start()
     try:
-        assert started.wait(START_SECONDS)
+        _wait_for(port)
         yield port
     finally:
         loop.call_soon_threadsafe(stopping.set)
         thread.join(START_SECONDS)
         loop.close()
+
+
+def _wait_for(port: int) -> None:
+    """Return once somebody listens. Raises OSError when nobody does in time."""
+    deadline = monotonic() + START_SECONDS
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.02)

@@ -5,13 +5,14 @@ import json
 import pytest
 from fastapi import FastAPI
 from support.clients import asking
+from support.mails import LINK_SECRET
 from support.repository import read
 
 from producer_service.app import producer
 from producer_service.catalogue.page import headers, read_style
 from producer_service.catalogue.routes import build_catalogue
 from producer_service.problems import install
-from producer_service.settings import Settings
+from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
 
 PATHS = ["/catalogue", "/v1/asyncapi.json", "/v1/contracts/user.created"]
@@ -78,8 +79,12 @@ async def test_a_message_that_there_is_not_is_not_found(client, name):
 
 @pytest.mark.parametrize(("wanted", "status"), [(True, 200), (False, 404)])
 async def test_the_api_serves_it_unless_it_is_told_not_to(wanted, status):
-    settings = Settings(
-        database_url="sqlite:////nowhere/tidings.db", broker_url="memory://", relay_in_api=False, catalogue=wanted
+    settings = ApiSettings(
+        database_url="sqlite:////nowhere/tidings.db",
+        broker_url="memory://",
+        link_secret=LINK_SECRET,
+        relay_in_api=False,
+        catalogue=wanted,
     )
 
     async with producer(settings, MemoryTransport()) as app, asking(app) as client:
