@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from fastapi import FastAPI
@@ -35,6 +35,7 @@ from producer_service.relay import Pace, Relay, wait_first_of
 from producer_service.routes import build_routes
 from producer_service.service import Accounts
 from producer_service.settings import Settings
+from producer_service.timer import Timer
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
@@ -156,25 +157,41 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]
             pace=Pace(batch_size=parts.settings.relay_batch_size),
         )
         parts.metrics.follow_relay(relay)
-        stop = asyncio.Event()
-        running = asyncio.create_task(keep_running(relay, stop))
-        try:
+        async with _kept_running(relay=relay, timer=Timer(parts.engine, wake=parts.wake.set)):
             yield relay
-        finally:
-            stop.set()
-            await asyncio.wait({running}, timeout=RELAY_STOP_SECONDS)
-            running.cancel()
-            await asyncio.wait({running}, timeout=RELAY_CANCEL_SECONDS)
 
 
-async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = RESTART) -> None:
-    """Run the relay until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
+class Running(Protocol):
+    """What does its work until it is told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        ...
+
+
+@asynccontextmanager
+async def _kept_running(**parts: Running) -> AsyncIterator[None]:
+    """Keep these running while this context lasts; then let each finish what it has in hand."""
+    stop = asyncio.Event()
+    running = {asyncio.create_task(keep_running(part, stop, name=name)) for name, part in parts.items()}
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait(running, timeout=RELAY_STOP_SECONDS)
+        for each in running:
+            each.cancel()
+        await asyncio.wait(running, timeout=RELAY_CANCEL_SECONDS)
+
+
+async def keep_running(part: Running, stop: asyncio.Event, *, name: str = "relay", restart: Backoff = RESTART) -> None:
+    """Run this until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
     crashes = 0
     while not stop.is_set():
-        (ended,) = await asyncio.gather(relay.run(stop), return_exceptions=True)
+        (ended,) = await asyncio.gather(part.run(stop), return_exceptions=True)
         if ended is not None:
             crashes += 1
-            structlog.get_logger().error("relay.crashed", crashes=crashes, exc_info=ended)
+            structlog.get_logger().error(f"{name}.crashed", crashes=crashes, exc_info=ended)
             await wait_first_of([stop], within=restart.ceiling(crashes))
 
 
@@ -183,7 +200,10 @@ def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash, keys: KeyRing
 
     def unit_of_work(travel: Travel) -> UnitOfWork:
         source = parts.settings.event_source
-        return UnitOfWork(sessions=sessions, source=source, travel=travel, committed=parts.wake.set)
+        longest = timedelta(days=parts.settings.longest_delay_days)
+        return UnitOfWork(
+            sessions=sessions, source=source, travel=travel, committed=parts.wake.set, longest_delay=longest
+        )
 
     passwords = Passwords(hasher=hasher, at_once=parts.settings.password_hashes_at_once)
     accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)

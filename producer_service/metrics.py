@@ -64,6 +64,9 @@ class Metrics:
         )
         self._pending = self._gauge("tidings_outbox_pending", "Outbox rows not yet published")
         self._parked = self._gauge("tidings_outbox_parked", "Outbox rows that wait for an operator")
+        self._delayed = self._gauge(
+            "tidings_outbox_delayed", "Outbox rows that are held until their moment of delivery"
+        )
         self._oldest = self._gauge("tidings_outbox_oldest_seconds", "Age of the oldest pending outbox row")
 
     def follow_high_water(self, high_water: HighWater) -> None:
@@ -91,6 +94,7 @@ class Metrics:
         """Set the outbox gauges; to NaN when the database could not be asked, so that no old number looks fresh."""
         self._pending.set(nan if backlog is None else backlog.pending)
         self._parked.set(nan if backlog is None else backlog.parked)
+        self._delayed.set(nan if backlog is None else backlog.delayed)
         self._oldest.set(nan if backlog is None else backlog.oldest_seconds)
 
     def exposition(self) -> bytes:

@@ -1,4 +1,4 @@
-"""`python -m producer_service outbox list | show | release | republish | purge | history`."""
+"""`python -m producer_service outbox list | show | release | cancel | republish | purge | history`."""
 
 import getpass
 import sys
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.command_line import on_database, refuse
 from producer_service.inspection import Entry, Inspection, Tally
-from producer_service.interventions import Interventions, Operator
+from producer_service.interventions import Cancellation, Interventions, Operator
 from producer_service.models import Status
 from producer_service.moments import moment, span
 from producer_service.outbox_print import as_json, shown, table, table_of_tallies
@@ -32,10 +32,16 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 
+TOO_LATE = {
+    Cancellation.PUBLISHED: "published already",
+    Cancellation.ON_ITS_WAY: "a relay may be publishing it at this moment; see where it stands, and try again",
+    Cancellation.UNKNOWN: "never recorded, or purged",
+}
+
 
 def list_(
     *,
-    status: Annotated[Status | None, typer.Option(help="What waits, parked or pending, if left out.")] = None,
+    status: Annotated[Status | None, typer.Option(help="What waits, parked, pending or delayed, if left out.")] = None,
     type: Type = None,  # noqa: A002 - the option's name
     reason: Reason = None,
     aggregate: Aggregate = None,
@@ -44,9 +50,12 @@ def list_(
     limit: Limit = 50,
     json: AsJson = False,
 ) -> None:
-    """List messages without their data: parked ones first, the oldest first; of published ones the latest first."""
+    """List messages without their data: parked ones first, the oldest first; of published ones the latest first.
+
+    Delayed ones come last, the next to be published first; --since and --until mean that moment.
+    """
     selection = _chosen(Status.PARKED, since, until, type=type, reason=reason, aggregate=aggregate)
-    statuses = (status,) if status else (Status.PARKED, Status.PENDING)
+    statuses = (status,) if status else (Status.PARKED, Status.PENDING, Status.DELAYED)
 
     async def listed(engine: AsyncEngine) -> Sequence[Entry]:
         entries: list[Entry] = []
@@ -95,6 +104,17 @@ def release(
     chosen = _chosen(Status.PARKED, since, until, event_id=event_id, type=type, reason=reason, aggregate=aggregate)
     released = on_database(settings, lambda engine: Interventions(engine).release(chosen, operator))
     typer.echo(f"{released} released")
+
+
+def cancel(event_id: EventId, *, why: Why, by: By = None) -> None:
+    """Cancel a message before it is published: a delayed one, a parked one, or one that waits for a relay."""
+    settings = load_settings(DatabaseSettings)
+    operator = _operator(by, why, settings)
+    outcome = on_database(settings, lambda engine: Interventions(engine).cancel(event_id, operator))
+    if outcome is not Cancellation.CANCELLED:
+        typer.echo(f"{event_id}: {TOO_LATE[outcome]}", err=True)
+        raise typer.Exit(1)
+    typer.echo("cancelled")
 
 
 def republish(
@@ -153,7 +173,7 @@ def outbox_cli() -> typer.Typer:
     """Return these commands."""
     app = typer.Typer(no_args_is_help=True, help="Look after what waits to be published, and what was.")
     app.command("list")(list_)
-    for command in (show, release, republish, purge, history):
+    for command in (show, release, cancel, republish, purge, history):
         app.command()(command)
     return app
 

@@ -10,7 +10,7 @@ from producer_service.inspection import Action, Entry, Tally
 from producer_service.masking import masked
 
 NOTHING = "nothing"
-LISTED = ("id", "status", "type", "aggregateid", "recorded_at", "attempts", "parked_reason", "last_error")
+LISTED = ("id", "status", "type", "aggregateid", "recorded_at", "deliver_at", "attempts", "parked_reason", "last_error")
 """Of an entry, what fits on a line; `show` and JSON have the rest."""
 
 

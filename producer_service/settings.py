@@ -71,6 +71,9 @@ class Settings(DatabaseSettings):
     outbox_high_water: int = Field(
         default=0, ge=0, description="pending messages above which new work is refused with 503; 0 for no limit"
     )
+    longest_delay_days: float = Field(
+        default=366, gt=0, le=3650, description="how far ahead a message may be scheduled"
+    )
     http_host: str = Field(default="127.0.0.1", description="the address to listen on")
     http_port: Port = Field(default=8000, description="the API's port")
     relay_http_port: Port = Field(default=8002, description="the port for health and metrics of a relay on its own")
