@@ -1,7 +1,7 @@
 """The composition root: settings and a transport become a running producer. Everything opened here is closed here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 from pwdlib import PasswordHash
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.backoff import Backoff
 from producer_service.catalogue.routes import build_catalogue
@@ -33,10 +33,13 @@ from producer_service.passwords import Passwords, argon2id
 from producer_service.problems import install
 from producer_service.relay import Pace, Relay, wait_first_of
 from producer_service.routes import build_routes
+from producer_service.schedule import declared
+from producer_service.schedules.firing import Firing
+from producer_service.schedules.scheduler import Scheduler
 from producer_service.service import Accounts
 from producer_service.settings import Settings
 from producer_service.timer import Timer
-from producer_service.unit_of_work import Travel, UnitOfWork
+from producer_service.unit_of_work import Travel, UnitOfWork, units_on
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
@@ -157,8 +160,21 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]
             pace=Pace(batch_size=parts.settings.relay_batch_size),
         )
         parts.metrics.follow_relay(relay)
-        async with _kept_running(relay=relay, timer=Timer(parts.engine, wake=parts.wake.set)):
+        beside = _scheduler(parts) if parts.settings.scheduler else {}
+        async with _kept_running(relay=relay, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
             yield relay
+
+
+def _scheduler(parts: _Parts) -> dict[str, Scheduler]:
+    schedules = declared(operator_mail=parts.settings.operator_mail, time_zone=parts.settings.operator_time_zone)
+    firing = Firing(unit_of_work=_units(parts))
+    return {"scheduler": Scheduler(schedules=schedules, firing=firing, metrics=parts.metrics)} if schedules else {}
+
+
+def _units(parts: _Parts) -> Callable[[Travel], UnitOfWork]:
+    settings = parts.settings
+    longest = timedelta(days=settings.longest_delay_days)
+    return units_on(parts.engine, source=settings.event_source, committed=parts.wake.set, longest_delay=longest)
 
 
 class Running(Protocol):
@@ -196,15 +212,7 @@ async def keep_running(part: Running, stop: asyncio.Event, *, name: str = "relay
 
 
 def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash, keys: KeyRing) -> FastAPI:
-    sessions = async_sessionmaker(parts.engine, expire_on_commit=False)
-
-    def unit_of_work(travel: Travel) -> UnitOfWork:
-        source = parts.settings.event_source
-        longest = timedelta(days=parts.settings.longest_delay_days)
-        return UnitOfWork(
-            sessions=sessions, source=source, travel=travel, committed=parts.wake.set, longest_delay=longest
-        )
-
+    unit_of_work = _units(parts)
     passwords = Passwords(hasher=hasher, at_once=parts.settings.password_hashes_at_once)
     accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
     app = _app(parts, relay)

@@ -1,6 +1,5 @@
 """`python -m producer_service outbox list | show | release | cancel | republish | purge | history`."""
 
-import getpass
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from producer_service.command_line import on_database, refuse
+from producer_service.command_line import AsJson, By, Limit, Why, on_database, operator_of, refuse
 from producer_service.inspection import Entry, Inspection, Tally
-from producer_service.interventions import Cancellation, Interventions, Operator
+from producer_service.interventions import Cancellation, Interventions
 from producer_service.models import Status
 from producer_service.moments import moment, span
 from producer_service.outbox_print import as_json, shown, table, table_of_tallies
@@ -25,12 +24,8 @@ Reason = Annotated[str | None, typer.Option(help="Only messages parked for this 
 Aggregate = Annotated[str | None, typer.Option(help="Only messages about this aggregate id.")]
 Since = Annotated[str | None, typer.Option(help="Not before: 2026-11-22T14:30 (UTC), or 2h for two hours ago.")]
 Until = Annotated[str | None, typer.Option(help="Before: written as for --since.")]
-Why = Annotated[str, typer.Option(help="The reason, for the record.")]
-By = Annotated[str | None, typer.Option(help="Who acts; TIDINGS_OPERATOR or the system's user if left out.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 
 TOO_LATE = {
     Cancellation.PUBLISHED: "published already",
@@ -77,7 +72,7 @@ def show(
 ) -> None:
     """Show one message; its data is masked unless it is revealed."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why or "", settings) if reveal else None
+    operator = operator_of(by, why or "", settings) if reveal else None
     found = on_database(settings, lambda engine: Inspection(engine).entry(event_id))
     if found is None:
         typer.echo(f"{event_id}: never recorded, or purged", err=True)
@@ -100,7 +95,7 @@ def release(
 ) -> None:
     """Let parked messages be published again, once the reason for which they were parked is gone."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = operator_of(by, why, settings)
     chosen = _chosen(Status.PARKED, since, until, event_id=event_id, type=type, reason=reason, aggregate=aggregate)
     released = on_database(settings, lambda engine: Interventions(engine).release(chosen, operator))
     typer.echo(f"{released} released")
@@ -109,7 +104,7 @@ def release(
 def cancel(event_id: EventId, *, why: Why, by: By = None) -> None:
     """Cancel a message before it is published: a delayed one, a parked one, or one that waits for a relay."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = operator_of(by, why, settings)
     outcome = on_database(settings, lambda engine: Interventions(engine).cancel(event_id, operator))
     if outcome is not Cancellation.CANCELLED:
         typer.echo(f"{event_id}: {TOO_LATE[outcome]}", err=True)
@@ -133,7 +128,7 @@ def republish(
     Readers whose inbox knows an id do nothing; the order within an aggregate is kept; relays set the pace.
     """
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = operator_of(by, why, settings)
     chosen = _chosen(Status.PUBLISHED, since, until, type=type, aggregate=aggregate)
     if _goes_on(settings, chosen, "publish again", dry_run=dry_run, yes=yes):
         done = on_database(settings, lambda engine: Interventions(engine).republish(chosen, operator))
@@ -153,7 +148,7 @@ def purge(
 ) -> None:
     """Delete messages that were published long ago, before retention does; pending ones are never deleted."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = operator_of(by, why, settings)
     if reason and not parked:
         refuse("--reason: only parked messages have one; add --parked")
     status = Status.PARKED if parked else Status.PUBLISHED
@@ -197,15 +192,6 @@ def _goes_on(settings: DatabaseSettings, chosen: Selection, verb: str, *, dry_ru
 
 def _rows(tallies: Sequence[Tally]) -> int:
     return sum(tally.rows for tally in tallies)
-
-
-def _operator(by: str | None, why: str, settings: DatabaseSettings) -> Operator:
-    if not why.strip():
-        refuse("--why: say why, for the record")
-    try:
-        return Operator(by or settings.operator or getpass.getuser(), why)
-    except (KeyError, ImportError, OSError):
-        refuse("--by: say who you are, or set TIDINGS_OPERATOR; this system has no name for its user")
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

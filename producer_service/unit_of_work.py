@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from producer_service.delays import LONGEST_DELAY, moment_of_delivery
 from producer_service.outbox import record
@@ -82,3 +82,21 @@ class UnitOfWork:
         """Commit. If this raises for want of an answer, the change may or may not have been committed."""
         await self.session.commit()
         self._committed()
+
+
+def units_on(
+    engine: AsyncEngine,
+    *,
+    source: str,
+    committed: Callable[[], None] = lambda: None,
+    longest_delay: timedelta = LONGEST_DELAY,
+) -> Callable[[Travel], UnitOfWork]:
+    """Return what opens a unit of work on this engine's pool."""
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    def unit_of_work(travel: Travel) -> UnitOfWork:
+        return UnitOfWork(
+            sessions=sessions, source=source, travel=travel, committed=committed, longest_delay=longest_delay
+        )
+
+    return unit_of_work

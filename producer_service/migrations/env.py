@@ -5,12 +5,12 @@ from typing import Literal, cast
 from alembic import context
 from sqlalchemy import Connection
 
-from producer_service import ingestion_tables
+from producer_service import ingestion_tables, schedule_tables
 from producer_service.clock import UtcDateTime
 from producer_service.migrations import VERSION_TABLE
 from producer_service.models import Base
 
-TABLES = (ingestion_tables,)
+TABLES = (ingestion_tables, schedule_tables)
 """Imported so that `Base` knows them."""
 
 
