@@ -27,6 +27,7 @@ from producer_service.ingestion.keys import KeyRing
 from producer_service.ingestion.rates import Rates
 from producer_service.ingestion.reception import Reception
 from producer_service.ingestion.routes import build_ingestion_routes
+from producer_service.lanes import Bell, LaneRelays
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
 from producer_service.passwords import Passwords, argon2id
@@ -44,7 +45,8 @@ from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
 from shared.loop import watch_lag
-from shared.transport import LARGEST_BODY, Transport
+from shared.topology import Lane
+from shared.transport import LARGEST_BODY, Publisher, Transport
 
 RELAY_STOP_SECONDS = 30.0
 """Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
@@ -64,7 +66,7 @@ class _Parts:
     outbox: Outbox
     metrics: Metrics
     high_water: HighWater
-    wake: asyncio.Event
+    wake: Bell
     stopping: asyncio.Event
 
 
@@ -113,7 +115,7 @@ async def _open(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[_P
     beside = (watch_lag(metrics.loop_lag.observe), high_water.watch(outbox.pending_up_to))
     try:
         async with _running(*beside):
-            yield _Parts(settings, engine, outbox, metrics, high_water, asyncio.Event(), stopping)
+            yield _Parts(settings, engine, outbox, metrics, high_water, Bell(), stopping)
     finally:
         await engine.dispose()
 
@@ -138,31 +140,37 @@ def _log_crash(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def _claiming(settings: Settings) -> AsyncIterator[Claims]:
+async def _claiming(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """Open connections of the relay's own: theirs are settings that would suit nobody else."""
     engine = open_engine(settings.database_url.get_secret_value(), name="tidings relay", session=CLAIMING)
     try:
-        yield Claims(engine)
+        yield engine
     finally:
         await engine.dispose()
 
 
 @asynccontextmanager
-async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]:
-    async with transport.publisher() as publisher, _claiming(parts.settings) as claims:
-        relay = Relay(
-            outbox=parts.outbox,
-            claims=claims,
-            publisher=publisher,
-            metrics=parts.metrics,
-            wake=parts.wake,
-            retention=timedelta(days=parts.settings.outbox_retention_days),
-            pace=Pace(batch_size=parts.settings.relay_batch_size),
-        )
-        parts.metrics.follow_relay(relay)
+async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[LaneRelays]:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(_claiming(parts.settings))
+        publishers = {lane: await stack.enter_async_context(transport.publisher()) for lane in Lane}
+        relays = LaneRelays({lane: _relay(parts, engine, lane, publishers[lane]) for lane in Lane})
+        parts.metrics.follow_relay(relays)
         beside = _scheduler(parts) if parts.settings.scheduler else {}
-        async with _kept_running(relay=relay, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
-            yield relay
+        async with _kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
+            yield relays
+
+
+def _relay(parts: _Parts, engine: AsyncEngine, lane: Lane, publisher: Publisher) -> Relay:
+    return Relay(
+        outbox=parts.outbox,
+        claims=Claims(engine, lane),
+        publisher=publisher,
+        metrics=parts.metrics,
+        wake=parts.wake.of(lane),
+        retention=timedelta(days=parts.settings.outbox_retention_days),
+        pace=Pace(batch_size=parts.settings.relay_batch_size),
+    )
 
 
 def _scheduler(parts: _Parts) -> dict[str, Scheduler]:
@@ -211,7 +219,7 @@ async def keep_running(part: Running, stop: asyncio.Event, *, name: str = "relay
             await wait_first_of([stop], within=restart.ceiling(crashes))
 
 
-def _api(parts: _Parts, relay: Relay | None, hasher: PasswordHash, keys: KeyRing) -> FastAPI:
+def _api(parts: _Parts, relay: LaneRelays | None, hasher: PasswordHash, keys: KeyRing) -> FastAPI:
     unit_of_work = _units(parts)
     passwords = Passwords(hasher=hasher, at_once=parts.settings.password_hashes_at_once)
     accounts = Accounts(unit_of_work=unit_of_work, passwords=passwords)
@@ -229,7 +237,7 @@ def _reception(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> Reception:
     return Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
 
 
-def _app(parts: _Parts, relay: Relay | None, needs: Outbox | None = None) -> FastAPI:
+def _app(parts: _Parts, relay: LaneRelays | None, needs: Outbox | None = None) -> FastAPI:
     """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)

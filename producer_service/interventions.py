@@ -29,7 +29,7 @@ class Cancellation(StrEnum):
     """What came of the wish to cancel a message."""
 
     CANCELLED = "cancelled"
-    """It will not be published; it was cancelled now, or before."""
+    """No relay will publish it from now on; it was cancelled now, or before."""
     PUBLISHED = "published"
     """Too late."""
     ON_ITS_WAY = "on its way"
@@ -82,7 +82,9 @@ class Interventions:
     async def cancel(self, event_id: str, operator: Operator) -> Cancellation:
         """Cancel a message that is delayed, parked, or waits for a relay; what waited behind it goes on without it.
 
-        Either this or a relay gets it, never both. Waits for nobody. Only what was changed is put on record.
+        Either this or a relay's claim gets it, never both. What a relay has tried before without learning how it ended
+        (`last_error` says unknown, or the relay died) may be out all the same; what was never due is not. Waits for
+        nobody. Only what was changed is put on record.
         """
         async with self._engine.begin() as connection:
             if (await connection.execute(_cancel(event_id, connection))).rowcount:

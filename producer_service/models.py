@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Text,
     Uuid,
     literal_column,
@@ -100,6 +101,7 @@ class OutboxRow(Base):
     time: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, insert_default=now())
     status: Mapped[str] = mapped_column(Text, server_default=Status.PENDING)
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     deliver_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     available_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -110,10 +112,13 @@ class OutboxRow(Base):
 
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'delayed', 'published', 'parked', 'cancelled')", name="status"),
-        _partial("outbox_pending", "position", where="status = 'pending'"),
-        _partial("outbox_unpublished", "aggregateid", "position", where="status IN ('pending', 'parked')"),
+        _partial("outbox_pending_by_lane", "lane", "position", where="status = 'pending'"),
         _partial(
-            "outbox_held",
+            "outbox_unpublished_by_lane", "lane", "aggregateid", "position", where="status IN ('pending', 'parked')"
+        ),
+        _partial(
+            "outbox_held_by_lane",
+            "lane",
             "aggregateid",
             "position",
             where="status = 'parked' OR (status = 'pending' AND available_at IS NOT NULL)",

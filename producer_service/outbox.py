@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Delete, case, delete, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Delete, Select, case, delete, func, inspect, select
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -14,7 +14,7 @@ from producer_service.models import OutboxRow, Status, written_out
 from shared.contracts import Contract
 from shared.envelope import Envelope, encode
 from shared.errors import OversizedMessage
-from shared.topology import exchange_for
+from shared.topology import Lane, exchange_for
 from shared.transport import LARGEST_BODY
 
 PURGED_AT_ONCE = 1000
@@ -22,7 +22,11 @@ PURGED_AT_ONCE = 1000
 
 
 def record(
-    session: AsyncSession | Session, envelope: Envelope[Contract], *, deliver_at: datetime | FromNow | None = None
+    session: AsyncSession | Session,
+    envelope: Envelope[Contract],
+    *,
+    deliver_at: datetime | FromNow | None = None,
+    lane: Lane = Lane.NORMAL,
 ) -> None:
     """Add an envelope to the session's transaction; it is published if, and only if, that transaction commits.
 
@@ -30,7 +34,7 @@ def record(
     database. Raises OversizedMessage for what no reader would accept.
     """
     status = Status.PENDING if deliver_at is None else Status.DELAYED
-    session.add(OutboxRow(**row_of(envelope), status=status, deliver_at=deliver_at))
+    session.add(OutboxRow(**row_of(envelope), status=status, deliver_at=deliver_at, lane=lane))
 
 
 def row_of(envelope: Envelope[Contract]) -> dict[str, Any]:
@@ -101,8 +105,6 @@ class Outbox:
 
     async def backlog(self) -> Backlog:
         """Count what is pending, parked and delayed. Takes a few tenths of a second per million rows."""
-        pending = OutboxRow.status == written_out(Status.PENDING)
-        oldest = select(_waits_since(), now()).where(pending).order_by(OutboxRow.position).limit(1)
         async with self._engine.connect() as connection:
             counts = [
                 (
@@ -110,8 +112,8 @@ class Outbox:
                 ).scalar_one()
                 for status in (Status.PENDING, Status.PARKED, Status.DELAYED)
             ]
-            first = (await connection.execute(oldest)).one_or_none()
-        seconds = (first[1] - first[0]).total_seconds() if first else 0.0
+            oldest = [(await connection.execute(_oldest(lane))).one_or_none() for lane in Lane]
+        seconds = max(((first[1] - first[0]).total_seconds() for first in oldest if first), default=0.0)
         return Backlog(counts[0], counts[1], seconds, delayed=counts[2])
 
     async def pending_up_to(self, most: int) -> int:
@@ -144,6 +146,11 @@ def _columns(connection: Connection) -> set[str]:
         return {column["name"] for column in inspect(connection).get_columns(OutboxRow.__tablename__)}
     except NoSuchTableError:
         return set()
+
+
+def _oldest(lane: Lane) -> Select[datetime, datetime]:
+    pending = (OutboxRow.status == written_out(Status.PENDING), OutboxRow.lane == int(lane))
+    return select(_waits_since(), now()).where(*pending).order_by(OutboxRow.position).limit(1)
 
 
 def _waits_since() -> ColumnElement[datetime]:

@@ -51,10 +51,12 @@ class Selection:
         return [OutboxRow.status == written_out(self.status), *narrowed]
 
     def order(self) -> Sequence[Any]:
-        """Return the order of recording; for published, delayed and cancelled rows that of their times.
+        """Return the order of recording, where rows are pending one lane after the other; else that of their times.
 
         So an index has them. Within an aggregate recording and publication have the same order.
         """
+        if self.status is Status.PENDING:
+            return [OutboxRow.lane, OutboxRow.position]
         return [WHEN[self.status], OutboxRow.position] if self.status in WHEN else [OutboxRow.position]
 
     def __str__(self) -> str:

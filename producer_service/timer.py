@@ -22,6 +22,9 @@ from producer_service.trouble import Trouble, describe
 LONGEST_REST = 1.0
 """Seconds. What is recorded meanwhile, here or elsewhere, may be due so much earlier than what was known before."""
 
+SHORTEST_REST = 0.05
+"""Seconds, once nothing is due that could be moved. A row that somebody holds must not be asked for without a pause."""
+
 DUE_AT_ONCE = 500
 """Rows. Few enough for one short statement."""
 
@@ -63,9 +66,10 @@ class Timer:
     async def _turn(self) -> float:
         """Let what is due fall due; return how long to rest, in seconds."""
         try:
-            if await self.fall_due():
+            fallen = await self.fall_due()
+            if fallen:
                 self._wake()
-            rest = await self.rest()
+            rest = 0.0 if fallen == DUE_AT_ONCE else max(SHORTEST_REST, await self.rest())
         except DATABASE_ERRORS as error:
             return self._trouble.lasts(describe(error))
         self._trouble.ends()

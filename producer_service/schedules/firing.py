@@ -98,7 +98,7 @@ async def _fire(unit: UnitOfWork, schedule: Schedule, tick: datetime, at: dateti
     message = await schedule.says(Occasion(tick, unit.session))
     if message is None:
         return Fired(tick, None)
-    recorded = unit.record(message, message_id=message_id(schedule, tick))
+    recorded = unit.record(message, lane=schedule.lane, message_id=message_id(schedule, tick))
     this = (TickRow.schedule == schedule.name, TickRow.tick == tick)
     await unit.session.execute(update(TickRow).where(*this).values(message_id=recorded))
     return Fired(tick, recorded)

@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contracts import Contract
+from shared.topology import Lane
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 """It is a key in a table, and a label in metrics."""
@@ -58,6 +59,7 @@ class Schedule:
     time_zone: str = "UTC"
     missed: Missed = Missed.LATEST
     most: int = 100
+    lane: Lane = Lane.NORMAL
 
     def __post_init__(self) -> None:
         """Refuse it where it is declared, not at night."""

@@ -20,6 +20,9 @@ from producer_service.trouble import Trouble, describe
 LONGEST_REST = 10.0
 """Seconds. So long it may take to notice that a clock was set, or a schedule was resumed."""
 
+LOOK_SECONDS = 25.0
+"""For one look at one schedule. Less than the 30 s after which the database ends a transaction that idles."""
+
 TROUBLE = Backoff(first=1.0, most=60.0, least=0.5)
 
 
@@ -61,12 +64,16 @@ class _Kept:
         if (patience := self._again_at - monotonic()) > 0:
             return patience
         # What a schedule says is code of its own; whatever goes wrong in it is not the others' trouble.
-        (looked,) = await asyncio.gather(self._firing.look(self._schedule), return_exceptions=True)
+        (looked,) = await asyncio.gather(self._look_in_time(), return_exceptions=True)
         if isinstance(looked, BaseException):
             return self._fails(looked)
         self._trouble.ends()
         self._tell(looked)
         return 0.0 if looked.more else self._rest(looked.at)
+
+    async def _look_in_time(self) -> Looked:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await self._firing.look(self._schedule)
 
     def _fails(self, error: BaseException) -> float:
         if not isinstance(error, DATABASE_ERRORS):

@@ -78,7 +78,7 @@ class Tending:
         """
         async with self._unit_of_work(Travel()) as unit:
             message = await schedule.says(Occasion(await database_clock(unit.session), unit.session))
-            recorded = unit.record(message) if message else None
+            recorded = unit.record(message, lane=schedule.lane) if message else None
             await _write_down(unit.session, "run-now", schedule, operator, recorded)
             await unit.commit()
         return recorded

@@ -81,7 +81,7 @@ def test_no_label_is_unbounded():
 
     labels = {label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())}
 
-    assert labels == {"result", "route", "method", "status"}
+    assert labels == {"result", "route", "method", "status", "schedule", "outcome"}
 
 
 def test_two_services_in_one_process_do_not_share_their_counters():

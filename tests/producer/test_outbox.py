@@ -11,6 +11,7 @@ from shared.commands import SendMail
 from shared.envelope import EnvelopeReader, encode
 from shared.errors import OversizedMessage
 from shared.events import EVENTS
+from shared.topology import Lane
 from shared.transport import Message
 
 WEEK = timedelta(days=7)
@@ -124,6 +125,16 @@ async def test_a_delayed_row_is_no_backlog_until_its_time_has_come_and_has_waite
 
     assert (backlog.pending, backlog.delayed) == (1, 1)
     assert 5 <= backlog.oldest_seconds < 60
+
+
+async def test_the_oldest_of_any_lane_is_the_oldest(recorded, outbox, change):
+    normal, bulk = await recorded(uuid4(), uuid4())
+    await change(bulk, lane=Lane.BULK, recorded_at=datetime.now(UTC) - timedelta(hours=1))
+
+    assert 3600 <= (await outbox.backlog()).oldest_seconds < 3700
+    await change(bulk, lane=Lane.NORMAL)
+    await change(normal, lane=Lane.BULK, recorded_at=datetime.now(UTC) - timedelta(hours=2))
+    assert 7200 <= (await outbox.backlog()).oldest_seconds < 7300
 
 
 @pytest.mark.parametrize(("most", "counted"), [(1, 1), (3, 3), (10, 3)])

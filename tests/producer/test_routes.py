@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text, update
@@ -71,16 +69,6 @@ async def test_a_status_tells_how_far_a_message_has_come(client, recorded):
         "deliver_at": None,
         "cancelled_at": None,
     }
-
-
-@on_sqlite
-async def test_the_status_of_a_delayed_message_tells_its_moment(client, recorded, change):
-    (event_id,) = await recorded()
-    await change(event_id, status=Status.DELAYED, deliver_at=datetime(2027, 3, 28, 1, tzinfo=UTC))
-
-    status = (await client.get(f"/v1/events/{event_id}")).json()
-
-    assert (status["status"], status["deliver_at"]) == ("delayed", "2027-03-28T01:00:00Z")
 
 
 @on_sqlite

@@ -12,6 +12,7 @@ from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS, SendMail
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
+from shared.topology import Lane
 from shared.transport import Message
 
 ANN = {"email": "ann@example.org", "email_key": "ann@example.org", "name": "", "password_hash": "", "locale": "en"}
@@ -156,6 +157,16 @@ async def test_a_message_may_be_recorded_for_later_by_a_delay_or_a_moment(open_u
     assert [row.status for row in (in_an_hour, at_a_moment, at_once)] == ["delayed", "delayed", "pending"]
     assert timedelta(minutes=59) < in_an_hour.deliver_at - datetime.now(UTC) < timedelta(minutes=61)
     assert (at_a_moment.deliver_at, at_once.deliver_at) == (tomorrow, None)
+
+
+@on_sqlite
+async def test_a_message_stands_in_the_lane_it_was_recorded_for(open_unit, rows):
+    async with open_unit() as unit:
+        unit.record(a_user_created())
+        unit.record(a_user_created(), lane=Lane.BULK)
+        await unit.commit()
+
+    assert [row.lane for row in await rows()] == [Lane.NORMAL, Lane.BULK]
 
 
 @on_sqlite
