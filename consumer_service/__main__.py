@@ -20,11 +20,12 @@ from consumer_service.dead_letters.collector import CollectorProcess
 from consumer_service.dead_letters.readers import Readers
 from consumer_service.migrations import migrate as migrate_database
 from consumer_service.processes import Processes
-from consumer_service.queues import by_family, queue_name
+from consumer_service.queues import by_family, lanes_of, queue_name
 from consumer_service.registry import TASKS
 from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
 from consumer_service.worker import Worker, open_tasks
 from shared.logs import configure_logs
+from shared.topology import Lane
 from shared.transport import Transport
 
 cli = typer.Typer(
@@ -95,6 +96,11 @@ def _families(wanted: list[str] | None, settings: Settings) -> tuple[str, ...]:
     return families
 
 
+def _lanes(families: tuple[str, ...]) -> list[Lane]:
+    """Return the lane of each queue of these families."""
+    return [lane for family, members in by_family(TASKS).items() if family in families for lane in lanes_of(members)]
+
+
 async def _work_side_by_side(settings: Settings, families: tuple[str, ...], count: int) -> int:
     command = [sys.executable, "-m", "consumer_service", "worker", "-c", str(settings.concurrency)]
     command += [part for family in families for part in ("-q", family)]
@@ -120,7 +126,7 @@ def _stop_when_told() -> asyncio.Event:
 
 async def _work(settings: Settings, transport: Transport, families: tuple[str, ...]) -> None:
     stop = _stop_when_told()
-    engine = open_engine(settings.database_url, pool_size=settings.connections_for(families))
+    engine = open_engine(settings.database_url, pool_size=settings.connections_for(_lanes(families)))
     try:
         async with open_tasks(settings, families) as tasks:
             worker = Worker(settings=settings, transport=transport, engine=engine, tasks=tasks)

@@ -5,21 +5,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from consumer_service.dispatch import AnyTask
 from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.commands import Command
-from shared.topology import DOMAIN_TASKS, Binding, Queue, Topology, exchange_for
+from shared.topology import DOMAIN_TASKS, Binding, Lane, Queue, Topology, exchange_for, routing_key
 
 
-def queue_name(family: str) -> str:
-    """Return the queue of a task family: `mail` is served from `consumer.mail`."""
-    return f"consumer.{family}"
+def queue_name(family: str, lane: Lane = Lane.NORMAL) -> str:
+    """Return the queue of a task family in a lane: `mail` is served from `consumer.mail` and `consumer.mail.bulk`."""
+    return f"consumer.{family}" if lane is Lane.NORMAL else f"consumer.{family}.{lane.name.lower()}"
+
+
+def lanes_of(tasks: Iterable[type[AnyTask]]) -> tuple[Lane, ...]:
+    """Return the lanes in which a family has queues, given its tasks: the normal one, and those that any task wants."""
+    return tuple(sorted({Lane.NORMAL, *(lane for task in tasks for lane in task.lanes)}))
 
 
 def topology_of(tasks: Iterable[type[AnyTask]], upcasters: Sequence[Upcaster] = UPCASTERS) -> Topology:
-    """Return one queue per family, bound to what its tasks take and to every command addressed to the family.
+    """Return the queues of each family, bound to what its tasks take and to every command addressed to the family.
 
-    A queue whose task takes what an old type is brought up to is bound to the old type as well. Raises ValueError for
-    a task that takes a command addressed to another family: it would never get one.
+    A queue whose task takes what an old type is brought up to is bound to the old type as well, and a lane in which a
+    family has no queue leads into its normal one. Raises ValueError for a task that takes a command addressed to
+    another family: it would never get one.
     """
-    return Topology(tuple(_queue(family, members, upcasters) for family, members in by_family(tasks).items()))
+    families = by_family(tasks).items()
+    return Topology(
+        tuple(_queue(family, members, upcasters, lane) for family, members in families for lane in lanes_of(members))
+    )
 
 
 def by_family(tasks: Iterable[type[AnyTask]]) -> Mapping[str, list[type[AnyTask]]]:
@@ -30,10 +39,23 @@ def by_family(tasks: Iterable[type[AnyTask]]) -> Mapping[str, list[type[AnyTask]
     return families
 
 
-def _queue(family: str, tasks: Sequence[type[AnyTask]], upcasters: Sequence[Upcaster]) -> Queue:
+def _queue(family: str, tasks: Sequence[type[AnyTask]], upcasters: Sequence[Upcaster], lane: Lane) -> Queue:
     upcasting = Upcasting(upcasters, (task.takes.wire_type for task in tasks))
-    events = (binding for task in tasks for binding in _bindings(family, task, upcasting))
-    return Queue(queue_name(family), (*events, Binding(DOMAIN_TASKS, f"{family}.#")))
+    bound = [binding for task in tasks for binding in _bindings(family, task, upcasting)]
+    bindings = [*bound, Binding(DOMAIN_TASKS, f"{family}.#")]
+    return Queue(
+        queue_name(family, lane),
+        tuple(_in_lane(binding, each) for each in _served(tasks, lane) for binding in bindings),
+    )
+
+
+def _served(tasks: Sequence[type[AnyTask]], lane: Lane) -> Sequence[Lane]:
+    """Return the lanes that lead into a family's queue of this lane."""
+    return [lane, *([each for each in Lane if each not in lanes_of(tasks)] if lane is Lane.NORMAL else [])]
+
+
+def _in_lane(binding: Binding, lane: Lane) -> Binding:
+    return Binding(binding.exchange, routing_key(binding.key, lane))
 
 
 def _bindings(family: str, task: type[AnyTask], upcasting: Upcasting) -> tuple[Binding, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -12,12 +12,17 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.topology import Lane
+
 PREFIX = "TIDINGS_"
 ACK_MARGIN_SECONDS = 60
 """RabbitMQ looks for overdue acks once a minute."""
 
 PREFETCH = 250
 """Deliveries to hold where nothing else is said: so many that those which share a commit hardly notice its price."""
+
+BULK_SHARE = 0.25
+"""Of the concurrency, where nothing else is said: bulk goes on beside all else, and leaves it most of the worker."""
 
 REPLAY_MARGIN_DAYS = 2
 """How long another copy of a message may be on its way when one of them is done: the longest retry ladder of our tasks
@@ -90,6 +95,7 @@ class Settings(DatabaseSettings, BrokerSettings):
 
     apply_topology: bool = False
     concurrency: int = Field(default=8, ge=1, le=1000)
+    bulk_concurrency: int | None = Field(default=None, ge=1, le=1000)
     prefetch: int | None = Field(default=None, ge=1, le=65535)
     ack_timeout_seconds: int = Field(default=1800, ge=120)
     drain_seconds: float = Field(default=30.0, ge=0)
@@ -133,27 +139,35 @@ class Settings(DatabaseSettings, BrokerSettings):
         """How long after its death a dead letter can be replayed."""
         return timedelta(days=self.dead_letter_replayable_days)
 
-    def connections_for(self, families: Sequence[str]) -> int:
-        """Return how many database connections a worker for these may need at once, so that nothing waits for one.
+    def concurrency_in(self, lane: Lane) -> int:
+        """Return how many tasks of one queue may run at a time, by the queue's lane."""
+        if lane is Lane.NORMAL:
+            return self.concurrency
+        return self.bulk_concurrency or max(1, int(self.concurrency * BULK_SHARE))
 
-        One for each task that runs, two for each family's admission and settlement, two for heartbeat and health.
+    def connections_for(self, lanes: Iterable[Lane]) -> int:
+        """Return how many database connections a worker may need at once, so that nothing waits for one.
+
+        `lanes` has one for each queue. One for each task that runs, two for each queue's admission and settlement, two
+        for heartbeat and health.
         """
-        return len(families) * (self.concurrency + 2) + 2
+        return sum(self.concurrency_in(lane) + 2 for lane in lanes) + 2
 
-    def prefetch_for(self, longest_task: timedelta) -> int:
+    def prefetch_for(self, longest_task: timedelta, lane: Lane = Lane.NORMAL) -> int:
         """Return how many deliveries to hold, so that the last of them is acked before the broker's ack timeout.
 
         Raises ValueError, with the arithmetic, when the wished prefetch cannot meet it.
         """
-        task_seconds = longest_task.total_seconds()
+        task_seconds, concurrency = longest_task.total_seconds(), self.concurrency_in(lane)
         rounds = int((self.ack_timeout_seconds - ACK_MARGIN_SECONDS) // task_seconds)
-        wished = self.prefetch or max(4 * self.concurrency, PREFETCH)
+        given = self.prefetch and max(self.prefetch * concurrency // self.concurrency, concurrency)
+        wished = given or max(4 * concurrency, PREFETCH)
         if self.prefetch is None:
-            wished = max(min(wished, rounds * self.concurrency), self.concurrency)
-        if ceil(wished / self.concurrency) > rounds:
+            wished = max(min(wished, rounds * concurrency), concurrency)
+        if ceil(wished / concurrency) > rounds:
             raise ValueError(
-                f"{PREFIX}PREFETCH: {wished} deliveries, {self.concurrency} at a time, {task_seconds:g} s each, may "
-                f"take {ceil(wished / self.concurrency) * task_seconds:g} s, and the broker takes them back after "
+                f"{PREFIX}PREFETCH: {wished} deliveries, {concurrency} at a time, {task_seconds:g} s each, may "
+                f"take {ceil(wished / concurrency) * task_seconds:g} s, and the broker takes them back after "
                 f"{PREFIX}ACK_TIMEOUT_SECONDS={self.ack_timeout_seconds}; lower the one or raise the other"
             )
         return wished

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from consumer_service.retry import RetryPolicy
 from shared.contracts import Contract
 from shared.envelope import Envelope
+from shared.topology import Lane
 
 C = TypeVar("C", bound=Contract)
 
@@ -61,6 +62,8 @@ class Task(ABC, Generic[C]):
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     guarantee: ClassVar[Guarantee] = Guarantee.AT_LEAST_ONCE
+    lanes: ClassVar[tuple[Lane, ...]] = (Lane.NORMAL,)
+    """Where its family has queues of their own; what is sent in another lane comes by the normal one."""
 
     takes: ClassVar[type[Contract]]
 

@@ -24,7 +24,7 @@ from consumer_service.metrics import ConsumerMetrics
 from consumer_service.migrations import is_at_head
 from consumer_service.presence import present, worker_name
 from consumer_service.quarantine import Quarantine
-from consumer_service.queues import queue_name, topology_of
+from consumer_service.queues import lanes_of, queue_name, topology_of
 from consumer_service.registry import mail_tasks, notification_tasks
 from consumer_service.rendering import MailTemplates
 from consumer_service.retention import forget_for_ever
@@ -68,7 +68,7 @@ class Worker:
     def __init__(
         self, *, settings: Settings, transport: Transport, engine: AsyncEngine, tasks: Sequence[AnyTask]
     ) -> None:
-        """Build one consumer per family. Raises ValueError when tasks or settings contradict each other."""
+        """Build one consumer per family and lane. Raises ValueError when tasks or settings contradict each other."""
         self._settings = settings
         self._transport = transport
         self._engine = engine
@@ -83,20 +83,21 @@ class Worker:
         self._supervisors: list[Supervisor] = []
         for family in dict.fromkeys(task.queue for task in tasks):
             members = [task for task in tasks if task.queue == family]
-            consumer = Consumer(
-                queue=queue_name(family),
-                dispatcher=Dispatcher(members),
-                inbox=inbox,
-                execution=Execution(inbox),
-                quarantine=quarantine,
-                metrics=metrics,
-                concurrency=settings.concurrency,
-            )
-            prefetch = settings.prefetch_for(max(task.timeout for task in members))
-            self._consumers.append(consumer)
-            self._supervisors.append(
-                Supervisor(transport=transport, consumer=consumer, prefetch=prefetch, metrics=metrics)
-            )
+            for lane in lanes_of([type(task) for task in members]):
+                consumer = Consumer(
+                    queue=queue_name(family, lane),
+                    dispatcher=Dispatcher(members),
+                    inbox=inbox,
+                    execution=Execution(inbox),
+                    quarantine=quarantine,
+                    metrics=metrics,
+                    concurrency=settings.concurrency_in(lane),
+                )
+                prefetch = settings.prefetch_for(max(task.timeout for task in members), lane)
+                self._consumers.append(consumer)
+                self._supervisors.append(
+                    Supervisor(transport=transport, consumer=consumer, prefetch=prefetch, metrics=metrics)
+                )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, drain within the grace period, and leave.

@@ -1,4 +1,4 @@
-"""`python -m producer_service api | relay | migrate | outbox | api-keys | revise`."""
+"""`python -m producer_service api | relay | migrate | outbox | schedule | api-keys | revise`."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from producer_service.api_keys_cli import api_keys_cli
 from producer_service.app import producer, relay_alone
 from producer_service.command_line import on_database, run
 from producer_service.outbox_cli import outbox_cli
+from producer_service.schedule_cli import schedule_cli
 from producer_service.serving import serve, stopped_by_signals
 from producer_service.settings import (
     ApiSettings,
@@ -77,6 +78,7 @@ def cli() -> typer.Typer:
         app.command()(command)
     app.add_typer(outbox_cli(), name="outbox")
     app.add_typer(api_keys_cli(), name="api-keys")
+    app.add_typer(schedule_cli(), name="schedule")
     return app
 
 

@@ -1,17 +1,17 @@
 """The composition root: settings and a transport become a running producer. Everything opened here is closed here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 from pwdlib import PasswordHash
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.accounts.composition import Limits, build_registering, include_accounts
 from producer_service.accounts.composition import Parts as AccountParts
@@ -31,6 +31,7 @@ from producer_service.ingestion.keys import KeyRing
 from producer_service.ingestion.rates import Rates
 from producer_service.ingestion.reception import Reception
 from producer_service.ingestion.routes import build_ingestion_routes
+from producer_service.lanes import Bell, LaneRelays
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
 from producer_service.password_policy import PasswordPolicy
@@ -38,13 +39,18 @@ from producer_service.passwords import Passwords, argon2id
 from producer_service.problems import install
 from producer_service.relay import Pace, Relay, wait_first_of
 from producer_service.routes import build_routes
+from producer_service.schedule import declared
+from producer_service.schedules.firing import Firing
+from producer_service.schedules.scheduler import Scheduler
 from producer_service.settings import ApiSettings, Settings
-from producer_service.unit_of_work import Travel, UnitOfWork
+from producer_service.timer import Timer
+from producer_service.unit_of_work import Travel, UnitOfWork, units_on
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
 from shared.loop import watch_lag
-from shared.transport import LARGEST_BODY, Transport
+from shared.topology import Lane
+from shared.transport import LARGEST_BODY, Publisher, Transport
 
 RELAY_STOP_SECONDS = 30.0
 """Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
@@ -67,7 +73,7 @@ class _Parts:
     outbox: Outbox
     metrics: Metrics
     high_water: HighWater
-    wake: asyncio.Event
+    wake: Bell
     stopping: asyncio.Event
 
 
@@ -116,7 +122,7 @@ async def _open(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[_P
     beside = (watch_lag(metrics.loop_lag.observe), high_water.watch(outbox.pending_up_to))
     try:
         async with _running(*beside):
-            yield _Parts(settings, engine, outbox, metrics, high_water, asyncio.Event(), stopping)
+            yield _Parts(settings, engine, outbox, metrics, high_water, Bell(), stopping)
     finally:
         await engine.dispose()
 
@@ -141,59 +147,88 @@ def _log_crash(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def _claiming(settings: Settings) -> AsyncIterator[Claims]:
+async def _claiming(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """Open connections of the relay's own: theirs are settings that would suit nobody else."""
     engine = open_engine(settings.database_url.get_secret_value(), name="tidings relay", session=CLAIMING)
     try:
-        yield Claims(engine)
+        yield engine
     finally:
         await engine.dispose()
 
 
 @asynccontextmanager
-async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[Relay]:
-    async with transport.publisher() as publisher, _claiming(parts.settings) as claims:
-        relay = Relay(
-            outbox=parts.outbox,
-            claims=claims,
-            publisher=publisher,
-            metrics=parts.metrics,
-            wake=parts.wake,
-            retention=timedelta(days=parts.settings.outbox_retention_days),
-            pace=Pace(batch_size=parts.settings.relay_batch_size),
-        )
-        parts.metrics.follow_relay(relay)
-        stop = asyncio.Event()
-        running = asyncio.create_task(keep_running(relay, stop))
-        try:
-            yield relay
-        finally:
-            stop.set()
-            await asyncio.wait({running}, timeout=RELAY_STOP_SECONDS)
-            running.cancel()
-            await asyncio.wait({running}, timeout=RELAY_CANCEL_SECONDS)
+async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[LaneRelays]:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(_claiming(parts.settings))
+        publishers = {lane: await stack.enter_async_context(transport.publisher()) for lane in Lane}
+        relays = LaneRelays({lane: _relay(parts, engine, lane, publishers[lane]) for lane in Lane})
+        parts.metrics.follow_relay(relays)
+        beside = _scheduler(parts) if parts.settings.scheduler else {}
+        async with _kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
+            yield relays
 
 
-async def keep_running(relay: Relay, stop: asyncio.Event, *, restart: Backoff = RESTART) -> None:
-    """Run the relay until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
+def _relay(parts: _Parts, engine: AsyncEngine, lane: Lane, publisher: Publisher) -> Relay:
+    return Relay(
+        outbox=parts.outbox,
+        claims=Claims(engine, lane),
+        publisher=publisher,
+        metrics=parts.metrics,
+        wake=parts.wake.of(lane),
+        retention=timedelta(days=parts.settings.outbox_retention_days),
+        pace=Pace(batch_size=parts.settings.relay_batch_size),
+    )
+
+
+def _scheduler(parts: _Parts) -> dict[str, Scheduler]:
+    schedules = declared(operator_mail=parts.settings.operator_mail, time_zone=parts.settings.operator_time_zone)
+    firing = Firing(unit_of_work=_units(parts))
+    return {"scheduler": Scheduler(schedules=schedules, firing=firing, metrics=parts.metrics)} if schedules else {}
+
+
+def _units(parts: _Parts) -> Callable[[Travel], UnitOfWork]:
+    settings = parts.settings
+    longest = timedelta(days=settings.longest_delay_days)
+    return units_on(parts.engine, source=settings.event_source, committed=parts.wake.set, longest_delay=longest)
+
+
+class Running(Protocol):
+    """What does its work until it is told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        ...
+
+
+@asynccontextmanager
+async def _kept_running(**parts: Running) -> AsyncIterator[None]:
+    """Keep these running while this context lasts; then let each finish what it has in hand."""
+    stop = asyncio.Event()
+    running = {asyncio.create_task(keep_running(part, stop, name=name)) for name, part in parts.items()}
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait(running, timeout=RELAY_STOP_SECONDS)
+        for each in running:
+            each.cancel()
+        await asyncio.wait(running, timeout=RELAY_CANCEL_SECONDS)
+
+
+async def keep_running(part: Running, stop: asyncio.Event, *, name: str = "relay", restart: Backoff = RESTART) -> None:
+    """Run this until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
     crashes = 0
     while not stop.is_set():
-        (ended,) = await asyncio.gather(relay.run(stop), return_exceptions=True)
+        (ended,) = await asyncio.gather(part.run(stop), return_exceptions=True)
         if ended is not None:
             crashes += 1
-            structlog.get_logger().error("relay.crashed", crashes=crashes, exc_info=ended)
+            structlog.get_logger().error(f"{name}.crashed", crashes=crashes, exc_info=ended)
             await wait_first_of([stop], within=restart.ceiling(crashes))
 
 
 def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -> AccountParts:
-    sessions = async_sessionmaker(parts.engine, expire_on_commit=False)
-
-    def unit_of_work(travel: Travel) -> UnitOfWork:
-        source = settings.event_source
-        return UnitOfWork(sessions=sessions, source=source, travel=travel, committed=parts.wake.set)
-
     return AccountParts(
-        unit_of_work=unit_of_work,
+        unit_of_work=_units(parts),
         passwords=Passwords(hasher=hasher, at_once=settings.password_hashes_at_once),
         policy=PasswordPolicy(known_words=(PRODUCT,)),
         secret=settings.link_secret.get_secret_value(),
@@ -205,7 +240,7 @@ def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -
     )
 
 
-def _api(parts: _Parts, relay: Relay | None, account_parts: AccountParts, keys: KeyRing) -> FastAPI:
+def _api(parts: _Parts, relay: LaneRelays | None, account_parts: AccountParts, keys: KeyRing) -> FastAPI:
     app = _app(parts, relay)
     accounts = build_registering(account_parts)
     app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
@@ -222,7 +257,7 @@ def _reception(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> Reception:
     return Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
 
 
-def _app(parts: _Parts, relay: Relay | None, needs: Outbox | None = None) -> FastAPI:
+def _app(parts: _Parts, relay: LaneRelays | None, needs: Outbox | None = None) -> FastAPI:
     """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)

@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producer_service.database import DATABASE_ERRORS
 from producer_service.high_water import HighWater
-from producer_service.metrics import CONTENT_TYPE, Metrics
+from producer_service.metrics import CONTENT_TYPE, Metrics, Relaying
 from producer_service.migrations import History
 from producer_service.outbox import Outbox
-from producer_service.relay import Relay
 from producer_service.trouble import describe
 
 CHECK_SECONDS = 2.0
@@ -44,7 +43,7 @@ class Checks:
         self,
         *,
         engine: AsyncEngine,
-        relay: Relay | None,
+        relay: Relaying | None,
         high_water: HighWater,
         stopping: asyncio.Event,
         outbox: Outbox | None = None,

@@ -23,6 +23,8 @@ class Entry:
     correlationid: str
     recorded_at: datetime
     published_at: datetime | None
+    lane: int
+    deliver_at: datetime | None
     available_at: datetime | None
     attempts: int
     parked_reason: str | None

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import Delete, Update, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from producer_service.clock import now
 from producer_service.models import OutboxAction, OutboxRow, Status, written_out
@@ -22,6 +23,20 @@ class Operator:
 
     by: str
     why: str
+
+
+class Cancellation(StrEnum):
+    """What came of the wish to cancel a message."""
+
+    CANCELLED = "cancelled"
+    """No relay will publish it from now on; it was cancelled now, or before."""
+    PUBLISHED = "published"
+    """Too late."""
+    ON_ITS_WAY = "on its way"
+    """A relay may be publishing it at this moment. On PostgreSQL it pays to ask again; on SQLite, which has no row
+    locks, what is due can no longer be stopped."""
+    UNKNOWN = "unknown"
+    """It was never recorded, or is purged."""
 
 
 class Interventions:
@@ -56,13 +71,28 @@ class Interventions:
         return await self._change("republish", chosen, operator, update(OutboxRow).values(**anew))
 
     async def purge(self, selection: Selection, operator: Operator) -> int:
-        """Delete published or parked rows; return how many. Raises ValueError for pending ones: that would lose them.
+        """Delete published, parked or cancelled rows; return how many. Raises ValueError for those still to be sent.
 
         Deleting a parked row loses its message, and lets what waited behind it in its aggregate go on without it.
         """
-        if selection.status is Status.PENDING:
-            raise ValueError("pending rows are never purged")
+        if selection.status in {Status.PENDING, Status.DELAYED}:
+            raise ValueError(f"{selection.status} rows are never purged")
         return await self._change("purge", selection, operator, delete(OutboxRow))
+
+    async def cancel(self, event_id: str, operator: Operator) -> Cancellation:
+        """Cancel a message that is delayed, parked, or waits for a relay; what waited behind it goes on without it.
+
+        Either this or a relay's claim gets it, never both. What a relay has tried before without learning how it ended
+        (`last_error` says unknown, or the relay died) may be out all the same; what was never due is not. Waits for
+        nobody. Only what was changed is put on record.
+        """
+        async with self._engine.begin() as connection:
+            if (await connection.execute(_cancel(event_id, connection))).rowcount:
+                await _write_down(connection, "cancel", json.dumps({"event_id": event_id}), operator, rows=1)
+                return Cancellation.CANCELLED
+            status = select(OutboxRow.status).where(OutboxRow.id == event_id)
+            found = (await connection.execute(status)).scalar_one_or_none()
+        return _too_late(found)
 
     async def record_reveal(self, event_id: str, operator: Operator) -> None:
         """Put on record that somebody saw the data in a message."""
@@ -89,12 +119,37 @@ class Interventions:
         return positions
 
     async def _begin(self, action: str, selection: str, operator: Operator, *, rows: int = 0) -> int:
-        begun = insert(OutboxAction).values(
-            at=now(), by=operator.by, why=operator.why, action=action, selection=selection, rows=rows
-        )
         async with self._engine.begin() as connection:
-            return int((await connection.execute(begun.returning(OutboxAction.id))).scalar_one())
+            return await _write_down(connection, action, selection, operator, rows)
 
     async def _now(self) -> datetime:
         async with self._engine.connect() as connection:
             return (await connection.execute(select(now()))).scalar_one()
+
+
+async def _write_down(connection: AsyncConnection, action: str, selection: str, operator: Operator, rows: int) -> int:
+    done = insert(OutboxAction).values(
+        at=now(), by=operator.by, why=operator.why, action=action, selection=selection, rows=rows
+    )
+    return int((await connection.execute(done.returning(OutboxAction.id))).scalar_one())
+
+
+def _cancel(event_id: str, connection: AsyncConnection) -> Update:
+    """Pass over a row that a claim has locked. SQLite cannot tell, so there a pending row counts as claimed."""
+    pending = [Status.PENDING] if connection.dialect.name == "postgresql" else []
+    stoppable = OutboxRow.status.in_([Status.DELAYED, Status.PARKED, *pending])
+    free = select(OutboxRow.position).where(OutboxRow.id == event_id, stoppable).with_for_update(skip_locked=True)
+    cancelled = {"status": Status.CANCELLED, "cancelled_at": now(), "available_at": None}
+    return update(OutboxRow).where(OutboxRow.position.in_(free)).values(**cancelled)
+
+
+def _too_late(status: str | None) -> Cancellation:
+    match status:
+        case None:
+            return Cancellation.UNKNOWN
+        case Status.CANCELLED:
+            return Cancellation.CANCELLED
+        case Status.PUBLISHED:
+            return Cancellation.PUBLISHED
+        case _:
+            return Cancellation.ON_ITS_WAY

@@ -1,5 +1,6 @@
 """What the producer counts, under names that dashboards and alerts may rely on. Labels take few values, never ids."""
 
+from collections.abc import Mapping
 from math import nan
 from typing import Protocol
 
@@ -62,9 +63,22 @@ class Metrics:
         self.loop_lag = Histogram(
             "tidings_loop_lag_seconds", "How late the event loop is", buckets=LAGS, registry=registry
         )
+        self._ticks = Counter(
+            "tidings_schedule_ticks",
+            "Ticks of schedules, by what became of them",
+            ["schedule", "outcome"],
+            registry=registry,
+        )
         self._pending = self._gauge("tidings_outbox_pending", "Outbox rows not yet published")
         self._parked = self._gauge("tidings_outbox_parked", "Outbox rows that wait for an operator")
+        self._delayed = self._gauge(
+            "tidings_outbox_delayed", "Outbox rows that are held until their moment of delivery"
+        )
         self._oldest = self._gauge("tidings_outbox_oldest_seconds", "Age of the oldest pending outbox row")
+
+    def ticks_of(self, schedule: str) -> Mapping[str, Counter]:
+        """Return the counters of one declared schedule: `fired` on time, fired `late`, and `missed`."""
+        return {outcome: self._ticks.labels(schedule, outcome) for outcome in ("fired", "late", "missed")}
 
     def follow_high_water(self, high_water: HighWater) -> None:
         """Show, at every scrape, the mark and whether it keeps new work out."""
@@ -91,6 +105,7 @@ class Metrics:
         """Set the outbox gauges; to NaN when the database could not be asked, so that no old number looks fresh."""
         self._pending.set(nan if backlog is None else backlog.pending)
         self._parked.set(nan if backlog is None else backlog.parked)
+        self._delayed.set(nan if backlog is None else backlog.delayed)
         self._oldest.set(nan if backlog is None else backlog.oldest_seconds)
 
     def exposition(self) -> bytes:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Text,
     Uuid,
     literal_column,
@@ -28,10 +29,14 @@ class Status(StrEnum):
 
     PENDING = "pending"
     """To be published, now or not before `available_at`."""
+    DELAYED = "delayed"
+    """Held until `deliver_at`, and pending from then on. It holds back nothing, and may be cancelled."""
     PUBLISHED = "published"
     """Confirmed by the broker; kept for a while, then purged."""
     PARKED = "parked"
     """Publishing it again cannot help until an operator acts. It also holds back what follows in its aggregate."""
+    CANCELLED = "cancelled"
+    """Somebody did not want it any more before it was published; kept for a while, then purged."""
 
 
 def written_out(status: Status) -> ColumnElement[str]:
@@ -96,24 +101,32 @@ class OutboxRow(Base):
     time: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, insert_default=now())
     status: Mapped[str] = mapped_column(Text, server_default=Status.PENDING)
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    deliver_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     available_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_error: Mapped[str | None] = mapped_column(Text)
     parked_reason: Mapped[str | None] = mapped_column(Text)
     published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'published', 'parked')", name="status"),
-        _partial("outbox_pending", "position", where="status = 'pending'"),
-        _partial("outbox_unpublished", "aggregateid", "position", where="status IN ('pending', 'parked')"),
+        CheckConstraint("status IN ('pending', 'delayed', 'published', 'parked', 'cancelled')", name="status"),
+        _partial("outbox_pending_by_lane", "lane", "position", where="status = 'pending'"),
         _partial(
-            "outbox_held",
+            "outbox_unpublished_by_lane", "lane", "aggregateid", "position", where="status IN ('pending', 'parked')"
+        ),
+        _partial(
+            "outbox_held_by_lane",
+            "lane",
             "aggregateid",
             "position",
             where="status = 'parked' OR (status = 'pending' AND available_at IS NOT NULL)",
         ),
         _partial("outbox_parked", "position", where="status = 'parked'"),
         _partial("outbox_published", "published_at", where="status = 'published'"),
+        _partial("outbox_delayed", "deliver_at", "position", where="status = 'delayed'"),
+        _partial("outbox_cancelled", "cancelled_at", where="status = 'cancelled'"),
         # Without this SQLite would give the position of a purged row to a new one.
         {"sqlite_autoincrement": True},
     )

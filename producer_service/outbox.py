@@ -4,29 +4,37 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Delete, delete, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Delete, Select, case, delete, func, inspect, select
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from producer_service.clock import FromNow, now
 from producer_service.models import OutboxRow, Status, written_out
 from shared.contracts import Contract
 from shared.envelope import Envelope, encode
 from shared.errors import OversizedMessage
-from shared.topology import exchange_for
+from shared.topology import Lane, exchange_for
 from shared.transport import LARGEST_BODY
 
 PURGED_AT_ONCE = 1000
 """Rows. Few enough for one short transaction."""
 
 
-def record(session: AsyncSession | Session, envelope: Envelope[Contract]) -> None:
+def record(
+    session: AsyncSession | Session,
+    envelope: Envelope[Contract],
+    *,
+    deliver_at: datetime | FromNow | None = None,
+    lane: Lane = Lane.NORMAL,
+) -> None:
     """Add an envelope to the session's transaction; it is published if, and only if, that transaction commits.
 
-    Works in any session on this database. Raises OversizedMessage for what no reader would accept.
+    With `deliver_at` it is published then, within about a second, and not before. Works in any session on this
+    database. Raises OversizedMessage for what no reader would accept.
     """
-    session.add(OutboxRow(**row_of(envelope)))
+    status = Status.PENDING if deliver_at is None else Status.DELAYED
+    session.add(OutboxRow(**row_of(envelope), status=status, deliver_at=deliver_at, lane=lane))
 
 
 def row_of(envelope: Envelope[Contract]) -> dict[str, Any]:
@@ -58,15 +66,21 @@ class Standing:
     recorded_at: datetime
     published_at: datetime | None
     parked_reason: str | None
+    deliver_at: datetime | None = None
+    cancelled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What the outbox holds back: counts of rows, and how long the oldest pending row has waited, in seconds."""
+    """What the outbox holds back: counts of rows, and how long the oldest pending row has waited, in seconds.
+
+    A row that was delayed has waited since its time came, not since it was recorded.
+    """
 
     pending: int
     parked: int
     oldest_seconds: float
+    delayed: int = 0
 
 
 class Outbox:
@@ -90,14 +104,17 @@ class Outbox:
         return {column.name for column in inspect(OutboxRow).columns} <= there
 
     async def backlog(self) -> Backlog:
-        """Count what is pending and parked. Takes a few tenths of a second per million rows."""
-        pending, parked = (OutboxRow.status == written_out(status) for status in (Status.PENDING, Status.PARKED))
-        oldest = select(OutboxRow.recorded_at, now()).where(pending).order_by(OutboxRow.position).limit(1)
+        """Count what is pending, parked and delayed. Takes a few tenths of a second per million rows."""
         async with self._engine.connect() as connection:
-            waiting = (await connection.execute(select(func.count()).where(pending))).scalar_one()
-            held = (await connection.execute(select(func.count()).where(parked))).scalar_one()
-            first = (await connection.execute(oldest)).one_or_none()
-        return Backlog(waiting, held, (first[1] - first[0]).total_seconds() if first else 0.0)
+            counts = [
+                (
+                    await connection.execute(select(func.count()).where(OutboxRow.status == written_out(status)))
+                ).scalar_one()
+                for status in (Status.PENDING, Status.PARKED, Status.DELAYED)
+            ]
+            oldest = [(await connection.execute(_oldest(lane))).one_or_none() for lane in Lane]
+        seconds = max(((first[1] - first[0]).total_seconds() for first in oldest if first), default=0.0)
+        return Backlog(counts[0], counts[1], seconds, delayed=counts[2])
 
     async def pending_up_to(self, most: int) -> int:
         """Count pending rows, but stop at `most`: so long it takes, and no longer."""
@@ -106,11 +123,17 @@ class Outbox:
             return int((await connection.execute(select(func.count()).select_from(pending.subquery()))).scalar_one())
 
     async def purge_published(self, older_than: timedelta, most: int = PURGED_AT_ONCE) -> int:
-        """Delete at most `most` rows that were published longer ago than this, oldest first; return how many.
+        """Delete at most `most` rows that were published or cancelled longer ago than this; return how many.
 
-        Never touches a pending or parked row, and never waits for a row that somebody else has locked.
+        Never touches a pending, delayed or parked row, and never waits for a row that somebody else has locked.
         """
-        return await self._change(_purge(older_than.total_seconds(), most))
+        seconds = older_than.total_seconds()
+        published = await self._change(_purge(Status.PUBLISHED, OutboxRow.published_at, seconds, most))
+        if published == most:
+            return published
+        return published + await self._change(
+            _purge(Status.CANCELLED, OutboxRow.cancelled_at, seconds, most - published)
+        )
 
     async def _change(self, statement: Delete) -> int:
         async with self._engine.begin() as connection:
@@ -125,11 +148,20 @@ def _columns(connection: Connection) -> set[str]:
         return set()
 
 
-def _purge(seconds: float, most: int) -> Delete:
+def _oldest(lane: Lane) -> Select[datetime, datetime]:
+    pending = (OutboxRow.status == written_out(Status.PENDING), OutboxRow.lane == int(lane))
+    return select(_waits_since(), now()).where(*pending).order_by(OutboxRow.position).limit(1)
+
+
+def _waits_since() -> ColumnElement[datetime]:
+    return case((OutboxRow.deliver_at > OutboxRow.recorded_at, OutboxRow.deliver_at), else_=OutboxRow.recorded_at)
+
+
+def _purge(status: Status, since: InstrumentedAttribute[datetime | None], seconds: float, most: int) -> Delete:
     old = (
         select(OutboxRow.position)
-        .where(OutboxRow.status == written_out(Status.PUBLISHED), OutboxRow.published_at < FromNow(-seconds))
-        .order_by(OutboxRow.published_at)
+        .where(OutboxRow.status == written_out(status), since < FromNow(-seconds))
+        .order_by(since)
         .limit(most)
         .with_for_update(skip_locked=True)
     )

@@ -1,6 +1,5 @@
-"""`python -m producer_service outbox list | show | release | republish | purge | history`."""
+"""`python -m producer_service outbox list | show | release | cancel | republish | purge | history`."""
 
-import getpass
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from producer_service.command_line import on_database, refuse
+from producer_service.command_line import AsJson, By, Limit, Why, on_database, operator_of, refuse
 from producer_service.inspection import Entry, Inspection, Tally
-from producer_service.interventions import Interventions, Operator
+from producer_service.interventions import Cancellation, Interventions
 from producer_service.models import Status
 from producer_service.moments import moment, span
 from producer_service.outbox_print import as_json, shown, table, table_of_tallies
@@ -25,18 +24,20 @@ Reason = Annotated[str | None, typer.Option(help="Only messages parked for this 
 Aggregate = Annotated[str | None, typer.Option(help="Only messages about this aggregate id.")]
 Since = Annotated[str | None, typer.Option(help="Not before: 2026-11-22T14:30 (UTC), or 2h for two hours ago.")]
 Until = Annotated[str | None, typer.Option(help="Before: written as for --since.")]
-Why = Annotated[str, typer.Option(help="The reason, for the record.")]
-By = Annotated[str | None, typer.Option(help="Who acts; TIDINGS_OPERATOR or the system's user if left out.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")]
 WhyUnlessDry = Annotated[str, typer.Option(help="The reason, for the record; a dry run needs none.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
+
+TOO_LATE = {
+    Cancellation.PUBLISHED: "published already",
+    Cancellation.ON_ITS_WAY: "a relay may be publishing it at this moment; see where it stands, and try again",
+    Cancellation.UNKNOWN: "never recorded, or purged",
+}
 
 
 def list_(
     *,
-    status: Annotated[Status | None, typer.Option(help="What waits, parked or pending, if left out.")] = None,
+    status: Annotated[Status | None, typer.Option(help="What waits, parked, pending or delayed, if left out.")] = None,
     type: Type = None,  # noqa: A002 - the option's name
     reason: Reason = None,
     aggregate: Aggregate = None,
@@ -45,9 +46,12 @@ def list_(
     limit: Limit = 50,
     json: AsJson = False,
 ) -> None:
-    """List messages without their data: parked ones first, the oldest first; of published ones the latest first."""
+    """List messages without their data: parked ones first, the oldest first; of published ones the latest first.
+
+    Delayed ones come last, the next to be published first; --since and --until mean that moment.
+    """
     selection = _chosen(Status.PARKED, since, until, type=type, reason=reason, aggregate=aggregate)
-    statuses = (status,) if status else (Status.PARKED, Status.PENDING)
+    statuses = (status,) if status else (Status.PARKED, Status.PENDING, Status.DELAYED)
 
     async def listed(engine: AsyncEngine) -> Sequence[Entry]:
         entries: list[Entry] = []
@@ -69,7 +73,7 @@ def show(
 ) -> None:
     """Show one message; its data is masked unless it is revealed."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why or "", settings) if reveal else None
+    operator = operator_of(by, why or "", settings) if reveal else None
     found = on_database(settings, lambda engine: Inspection(engine).entry(event_id))
     if found is None:
         typer.echo(f"{event_id}: never recorded, or purged", err=True)
@@ -92,10 +96,21 @@ def release(
 ) -> None:
     """Let parked messages be published again, once the reason for which they were parked is gone."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings)
+    operator = operator_of(by, why, settings)
     chosen = _chosen(Status.PARKED, since, until, event_id=event_id, type=type, reason=reason, aggregate=aggregate)
     released = on_database(settings, lambda engine: Interventions(engine).release(chosen, operator))
     typer.echo(f"{released} released")
+
+
+def cancel(event_id: EventId, *, why: Why, by: By = None) -> None:
+    """Cancel a message before it is published: a delayed one, a parked one, or one that waits for a relay."""
+    settings = load_settings(DatabaseSettings)
+    operator = operator_of(by, why, settings)
+    outcome = on_database(settings, lambda engine: Interventions(engine).cancel(event_id, operator))
+    if outcome is not Cancellation.CANCELLED:
+        typer.echo(f"{event_id}: {TOO_LATE[outcome]}", err=True)
+        raise typer.Exit(1)
+    typer.echo("cancelled")
 
 
 def republish(
@@ -114,7 +129,7 @@ def republish(
     Readers whose inbox knows an id do nothing; the order within an aggregate is kept; relays set the pace.
     """
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings, dry_run=dry_run)
+    operator = operator_of(by, why, settings, dry_run=dry_run)
     chosen = _chosen(Status.PUBLISHED, since, until, type=type, aggregate=aggregate)
     if _goes_on(settings, chosen, "publish again", dry_run=dry_run, yes=yes):
         done = on_database(settings, lambda engine: Interventions(engine).republish(chosen, operator))
@@ -134,7 +149,7 @@ def purge(
 ) -> None:
     """Delete messages that were published long ago, before retention does; pending ones are never deleted."""
     settings = load_settings(DatabaseSettings)
-    operator = _operator(by, why, settings, dry_run=dry_run)
+    operator = operator_of(by, why, settings, dry_run=dry_run)
     if reason and not parked:
         refuse("--reason: only parked messages have one; add --parked")
     status = Status.PARKED if parked else Status.PUBLISHED
@@ -154,7 +169,7 @@ def outbox_cli() -> typer.Typer:
     """Return these commands."""
     app = typer.Typer(no_args_is_help=True, help="Look after what waits to be published, and what was.")
     app.command("list")(list_)
-    for command in (show, release, republish, purge, history):
+    for command in (show, release, cancel, republish, purge, history):
         app.command()(command)
     return app
 
@@ -178,15 +193,6 @@ def _goes_on(settings: DatabaseSettings, chosen: Selection, verb: str, *, dry_ru
 
 def _rows(tallies: Sequence[Tally]) -> int:
     return sum(tally.rows for tally in tallies)
-
-
-def _operator(by: str | None, why: str, settings: DatabaseSettings, *, dry_run: bool = False) -> Operator:
-    if not (why.strip() or dry_run):
-        refuse("--why: say why, for the record")
-    try:
-        return Operator(by or settings.operator or getpass.getuser(), why)
-    except (KeyError, ImportError, OSError):
-        refuse("--by: say who you are, or set TIDINGS_OPERATOR; this system has no name for its user")
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

@@ -10,7 +10,7 @@ from producer_service.inspection import Action, Entry, Tally
 from producer_service.masking import masked
 
 NOTHING = "nothing"
-LISTED = ("id", "status", "type", "aggregateid", "recorded_at", "attempts", "parked_reason", "last_error")
+LISTED = ("id", "status", "type", "aggregateid", "recorded_at", "deliver_at", "attempts", "parked_reason", "last_error")
 """Of an entry, what fits on a line; `show` and JSON have the rest."""
 
 
@@ -60,4 +60,4 @@ def cell(value: object) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a line for each row, its cells below those of the row before."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["  ".join(each.ljust(width) for each, width in zip(row, widths, strict=True)).rstrip() for row in rows]

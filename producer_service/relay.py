@@ -101,7 +101,7 @@ class Relay:
         """Drain until `stop` is set, then return after the claims in hand (about 25 s at the very most)."""
         self.running = True
         try:
-            await _all_or_none([self._relay_until(stop) for _ in range(self._claims.side_by_side)])
+            await all_or_none([self._relay_until(stop) for _ in range(self._claims.side_by_side)])
         finally:
             self.running = False
 
@@ -183,7 +183,7 @@ class Relay:
             self._purge_at = 0.0
 
 
-async def _all_or_none(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+async def all_or_none(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Run these until all have ended. When one fails, end the others, and raise its error."""
     running = [asyncio.create_task(each) for each in work]
     try:

@@ -115,12 +115,14 @@ class EventStatus(BaseModel):
     """How far a message has come on its way to the broker. Says nothing about what the message is."""
 
     id: str
-    status: Literal["pending", "published", "parked"]
+    status: Literal["pending", "delayed", "published", "parked", "cancelled"]
     attempts: int
     last_error: str | None = Field(description="The kind of the last failure; its details are for operators.")
     recorded_at: datetime
     published_at: datetime | None
     parked_reason: str | None
+    deliver_at: datetime | None = Field(description="The moment for which it was scheduled, if it was.")
+    cancelled_at: datetime | None
 
     @classmethod
     def of(cls, standing: Standing) -> "EventStatus":

@@ -1,22 +1,31 @@
 """Which outbox rows an operator means."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.orm import InstrumentedAttribute
 
 from producer_service.models import OutboxRow, Status, written_out
+
+WHEN: Mapping[Status, InstrumentedAttribute[datetime | None]] = {
+    Status.PUBLISHED: OutboxRow.published_at,
+    Status.DELAYED: OutboxRow.deliver_at,
+    Status.CANCELLED: OutboxRow.cancelled_at,
+}
+"""What `since` and `until` mean, where it is not the recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Rows of one status, narrowed by whatever is given.
 
-    `since` (inclusive) and `until` (exclusive) speak of publication for published rows, and of recording for others:
-    those are the times that have an index, or a status with few rows.
+    `since` (inclusive) and `until` (exclusive) speak of publication for published rows, of what they are held for and
+    of their end for delayed and cancelled ones, and of recording for others: those are the times that have an index,
+    or a status with few rows.
     """
 
     status: Status
@@ -29,7 +38,7 @@ class Selection:
 
     def conditions(self) -> Sequence[ColumnElement[bool]]:
         """Return what a row must fulfil. The status is written out, or no partial index would be used."""
-        when = OutboxRow.published_at if self.status is Status.PUBLISHED else OutboxRow.recorded_at
+        when = WHEN.get(self.status, OutboxRow.recorded_at)
         wanted: list[tuple[Any, Any]] = [
             (OutboxRow.id, self.event_id),
             (OutboxRow.type, self.type),
@@ -42,11 +51,13 @@ class Selection:
         return [OutboxRow.status == written_out(self.status), *narrowed]
 
     def order(self) -> Sequence[Any]:
-        """Return the order of recording; for published rows the order of publication, in which an index has them.
+        """Return the order of recording, where rows are pending one lane after the other; else that of their times.
 
-        Within an aggregate both are the same order.
+        So an index has them. Within an aggregate recording and publication have the same order.
         """
-        return [OutboxRow.published_at, OutboxRow.position] if self.status is Status.PUBLISHED else [OutboxRow.position]
+        if self.status is Status.PENDING:
+            return [OutboxRow.lane, OutboxRow.position]
+        return [WHEN[self.status], OutboxRow.position] if self.status in WHEN else [OutboxRow.position]
 
     def __str__(self) -> str:
         """Return what was given, as JSON: how an audit remembers it."""

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.events import EMAIL
 from shared.logs import LogFormat
 
 PREFIX = "TIDINGS_"
@@ -37,6 +39,14 @@ def _database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "is not in the tz database; write Europe/Berlin") from None
+    return name
+
+
 class DatabaseSettings(BaseSettings):
     """What a migration needs: no broker, and so no broker's password."""
 
@@ -52,12 +62,9 @@ class DatabaseSettings(BaseSettings):
     operator: str | None = Field(default=None, max_length=200, description="who acts, in the record of what was done")
 
 
-class Settings(DatabaseSettings):
-    """What the API and the relay need."""
+class ScheduleSettings(DatabaseSettings):
+    """What the schedules need, and what records messages without publishing them."""
 
-    broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
-        description="amqp://user:password@host/vhost, or amqps://"
-    )
     event_source: str = Field(
         default="/tidings/producer",
         min_length=1,
@@ -65,11 +72,32 @@ class Settings(DatabaseSettings):
         pattern=r"^[!-~]+$",
         description="the CloudEvents source of every message",
     )
+    operator_mail: str | None = Field(
+        default=None,
+        max_length=254,
+        pattern=EMAIL,
+        description="where the daily digest of the outbox goes, if anywhere",
+    )
+    operator_time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        default="UTC", description="the operator's, by its name in the tz database"
+    )
+
+
+class Settings(ScheduleSettings):
+    """What the API and the relay need."""
+
+    broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
+        description="amqp://user:password@host/vhost, or amqps://"
+    )
+    scheduler: bool = Field(default=True, description="whether the process that relays also keeps the schedules")
     relay_in_api: bool = Field(default=True, description="whether the API process also relays")
     relay_batch_size: int = Field(default=500, ge=1, le=5000, description="outbox rows claimed at once")
     outbox_retention_days: float = Field(default=7, ge=0, le=3650, description="how long published rows are kept")
     outbox_high_water: int = Field(
         default=0, ge=0, description="pending messages above which new work is refused with 503; 0 for no limit"
+    )
+    longest_delay_days: float = Field(
+        default=366, gt=0, le=3650, description="how far ahead a message may be scheduled"
     )
     http_host: str = Field(default="127.0.0.1", description="the address to listen on")
     http_port: Port = Field(default=8000, description="the API's port")

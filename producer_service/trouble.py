@@ -12,9 +12,13 @@ from producer_service.backoff import Backoff
 class Trouble:
     """A spell of failures in a row: logged when it begins and when it ends, waited out with growing delays."""
 
-    def __init__(self, *, log: Any, backoff: Backoff) -> None:
-        """Begin without trouble."""
+    def __init__(
+        self, *, log: Any, backoff: Backoff, begins: str = "relay.interrupted", ends: str = "relay.resumed"
+    ) -> None:
+        """Begin without trouble. `begins` and `ends` are what the log calls the beginning and the end of a spell."""
         self._log = log
+        self._begins = begins
+        self._ends = ends
         self._backoff = backoff
         self._failures = 0
         self._since = 0.0
@@ -24,7 +28,7 @@ class Trouble:
         """Note one more failure; return how long to wait before the next try, in seconds."""
         if not self._failures:
             self._since = monotonic()
-            self._log.warning("relay.interrupted", reason=reason)
+            self._log.warning(self._begins, reason=reason)
         self._failures += 1
         self.reason = reason
         return self._backoff.delay(self._failures, random())  # noqa: S311 - only jitter
@@ -32,7 +36,7 @@ class Trouble:
     def ends(self) -> None:
         """Note a success."""
         if self._failures:
-            self._log.info("relay.resumed", failures=self._failures, seconds=round(monotonic() - self._since, 3))
+            self._log.info(self._ends, failures=self._failures, seconds=round(monotonic() - self._since, 3))
         self._failures = 0
         self.reason = ""
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from producer_service.delays import LONGEST_DELAY, moment_of_delivery
 from producer_service.outbox import record
 from shared.contracts import Contract
 from shared.envelope import enclose
+from shared.topology import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,14 @@ class UnitOfWork:
         source: str,
         travel: Travel,
         committed: Callable[[], None],
+        longest_delay: timedelta = LONGEST_DELAY,
     ) -> None:
         """`source` names this service in its messages; `committed` is called after each commit, to wake the relay."""
         self.session = sessions()
         self._source = source
         self._travel = travel
         self._committed = committed
+        self._longest_delay = longest_delay
 
     async def __aenter__(self) -> Self:
         await self.session.__aenter__()
@@ -47,19 +52,54 @@ class UnitOfWork:
     ) -> None:
         await self.session.__aexit__(kind, error, traceback)
 
-    def record(self, message: Contract) -> str:
-        """Announce an event or send a command with this transaction; return the id by which it can be followed."""
+    def record(
+        self,
+        message: Contract,
+        *,
+        deliver_at: datetime | None = None,
+        delay: timedelta | None = None,
+        lane: Lane = Lane.NORMAL,
+        message_id: str | None = None,
+    ) -> str:
+        """Announce an event or send a command with this transaction; return the id by which it can be followed.
+
+        With `deliver_at` or `delay` it is published then, within about a second, unless it was cancelled before. It
+        holds back nothing meanwhile, and once its time has come it stands where it was recorded. What may wait goes
+        into the bulk lane, where it keeps nobody waiting who stands in another. `message_id` is for who must be able
+        to tell a message by its id before it is recorded; a second one of that id fails the commit.
+        Raises ValueError for a moment that makes no sense.
+        """
+        moment = moment_of_delivery(deliver_at=deliver_at, delay=delay, longest=self._longest_delay)
         envelope = enclose(
             message,
+            message_id=message_id,
             source=self._source,
             correlation_id=self._travel.correlation_id,
             causation_id=self._travel.causation_id,
             traceparent=self._travel.traceparent,
         )
-        record(self.session, envelope)
+        record(self.session, envelope, deliver_at=moment, lane=lane)
         return envelope.id
 
     async def commit(self) -> None:
         """Commit. If this raises for want of an answer, the change may or may not have been committed."""
         await self.session.commit()
         self._committed()
+
+
+def units_on(
+    engine: AsyncEngine,
+    *,
+    source: str,
+    committed: Callable[[], None] = lambda: None,
+    longest_delay: timedelta = LONGEST_DELAY,
+) -> Callable[[Travel], UnitOfWork]:
+    """Return what opens a unit of work on this engine's pool."""
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    def unit_of_work(travel: Travel) -> UnitOfWork:
+        return UnitOfWork(
+            sessions=sessions, source=source, travel=travel, committed=committed, longest_delay=longest_delay
+        )
+
+    return unit_of_work

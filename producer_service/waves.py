@@ -11,6 +11,7 @@ from producer_service.claims import ClaimedRow
 from producer_service.verdicts import Verdict, decide
 from shared.envelope import STRUCTURED
 from shared.errors import BrokerUnavailable
+from shared.topology import Lane, routing_key
 from shared.transport import LARGEST_BODY, Fate, Message, Outgoing, Publisher, Receipt
 
 WAVES_SECONDS = 5.0
@@ -99,4 +100,4 @@ def outgoing(row: ClaimedRow) -> Outgoing:
         correlation_id=row.correlationid,
         time=row.time,
     )
-    return Outgoing(exchange=row.exchange, routing_key=row.type, message=message)
+    return Outgoing(exchange=row.exchange, routing_key=routing_key(row.type, Lane(row.lane)), message=message)

@@ -65,12 +65,13 @@ def enclose(
     data: C,
     *,
     source: str,
+    message_id: str | None = None,
     correlation_id: str | None = None,
     causation_id: str | None = None,
     traceparent: str | None = None,
 ) -> Envelope[C]:
-    """Put a message into a new envelope: a fresh time-ordered id (uuid7), now, and a correlation id."""
-    new_id = str(uuid_utils.compat.uuid7())
+    """Put a message into a new envelope: a fresh time-ordered id (uuid7) unless one is given, now, a correlation id."""
+    new_id = message_id or str(uuid_utils.compat.uuid7())
     return Envelope(
         id=new_id,
         source=source,

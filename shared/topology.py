@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from itertools import pairwise
 from math import log
 from typing import Literal, NamedTuple
 
 from shared.commands import Command
 from shared.contracts import Contract
+
+
+class Lane(IntEnum):
+    """Which line a message stands in, from the outbox to the task. Order holds within a lane, not between two."""
+
+    NORMAL = 0
+    """Whatever somebody waits for: codes, links, notifications. It never waits behind bulk."""
+    BULK = 1
+    """What may wait: campaigns, imports, digests. It has a share of everything for itself, so it never starves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,10 @@ class Rung:
 
 
 DOMAIN_EVENTS = Exchange("domain.events", "topic")
-"""Events; the routing key is the event's type."""
+"""Events; the routing key is the event's type, in its lane."""
 
 DOMAIN_TASKS = Exchange("domain.tasks", "topic")
-"""Commands; the routing key is the command's type, `<family>.<verb>`."""
+"""Commands; the routing key is the command's type, `<family>.<verb>`, in its lane."""
 
 RETRY_RETURN = Exchange("retry.return", "direct")
 """The way home from a rung, and for a replay; the routing key is the home queue."""
@@ -123,6 +132,14 @@ class Advice(NamedTuple):
 def exchange_for(contract: type[Contract]) -> Exchange:
     """Return where messages of this contract are published: commands go to tasks, facts to everyone."""
     return DOMAIN_TASKS if issubclass(contract, Command) else DOMAIN_EVENTS
+
+
+def routing_key(wire_type: str, lane: Lane) -> str:
+    """Return the routing key of a type in a lane: the type itself, and in the bulk lane `bulk.` before it.
+
+    Before, because what is bound to `mail.#` must not take what belongs into another queue.
+    """
+    return wire_type if lane is Lane.NORMAL else f"{lane.name.lower()}.{wire_type}"
 
 
 def choose_rung(delay: timedelta, draw: float, rungs: tuple[Rung, ...] = RUNGS) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from consumer_service.dispatch import AnyTask, Key
-from consumer_service.queues import by_family, queue_name
+from consumer_service.queues import by_family, lanes_of, queue_name
 from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.contracts import Contract
 from shared.envelope import Envelope, EnvelopeReader
@@ -19,12 +19,12 @@ class Readers:
         self._tasks: dict[tuple[str, str], type[AnyTask]] = {}
         self._readers: dict[str, EnvelopeReader] = {}
         for family, members in by_family(tasks).items():
-            queue = queue_name(family)
             upcasting = Upcasting(upcasters, (task.takes.wire_type for task in members))
-            self._readers[queue] = EnvelopeReader((task.takes for task in members), upcasting)
-            for task in members:
-                types = (task.takes.wire_type, *upcasting.older(task.takes.wire_type))
-                self._tasks |= {(queue, wire_type): task for wire_type in types}
+            for queue in (queue_name(family, lane) for lane in lanes_of(members)):
+                self._readers[queue] = EnvelopeReader((task.takes for task in members), upcasting)
+                for task in members:
+                    types = (task.takes.wire_type, *upcasting.older(task.takes.wire_type))
+                    self._tasks |= {(queue, wire_type): task for wire_type in types}
 
     @property
     def queues(self) -> tuple[str, ...]:

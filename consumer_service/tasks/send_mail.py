@@ -7,6 +7,7 @@ from consumer_service.effects.mailer import Mailer
 from consumer_service.retry import RetryPolicy
 from consumer_service.task import Context, Guarantee, Task
 from shared import commands
+from shared.topology import Lane
 
 
 class SendMail(Task[commands.SendMail]):
@@ -14,6 +15,7 @@ class SendMail(Task[commands.SendMail]):
 
     queue: ClassVar[str] = "mail"
     guarantee: ClassVar[Guarantee] = Guarantee.AT_LEAST_ONCE  # The asking service cannot know whether it arrived.
+    lanes: ClassVar[tuple[Lane, ...]] = (Lane.NORMAL, Lane.BULK)  # A campaign keeps no code waiting.
     retry: ClassVar[RetryPolicy] = RetryPolicy()  # We do not know how urgent it is, so it gets the patience of mail.
 
     def __init__(self, *, mailer: Mailer, correspondence: Correspondence) -> None:

@@ -13,7 +13,7 @@ from deploy.contracts.schemas import kind_of
 from deploy.contracts.subscriptions import Consumers, Subscription
 from shared.contracts import Contract
 from shared.envelope import STRUCTURED
-from shared.topology import Queue, exchange_for, matches
+from shared.topology import Lane, Queue, exchange_for, matches, routing_key
 
 BINDING = "0.3.0"
 """The version of the AMQP binding, in AsyncAPI's own count."""
@@ -106,7 +106,8 @@ def _queue(queue: Queue, contracts: Sequence[type[Contract]]) -> Node:
 
 def _reaches(contract: type[Contract], queue: Queue) -> bool:
     exchange = exchange_for(contract)
-    return any(each.exchange == exchange and matches(each.key, contract.wire_type) for each in queue.bindings)
+    keys = [routing_key(contract.wire_type, lane) for lane in Lane]
+    return any(each.exchange == exchange and matches(each.key, key) for each in queue.bindings for key in keys)
 
 
 def _send(contract: type[Contract]) -> Node:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumer_service.dispatch import AnyTask
-from consumer_service.queues import queue_name, topology_of
+from consumer_service.queues import by_family, lanes_of, queue_name, topology_of
 from consumer_service.registry import TASKS
 from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
-from shared.topology import Queue
+from shared.topology import Lane, Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,14 @@ class Consumers:
 
 def registered(tasks: Sequence[type[AnyTask]] = TASKS, upcasters: tuple[Upcaster, ...] = UPCASTERS) -> Consumers:
     """Return what the registry says, in its order."""
-    topology = topology_of(tasks, upcasters)
-    return Consumers(topology.queues, tuple(_subscription(task) for task in tasks), upcasters)
+    topology, lanes = topology_of(tasks, upcasters), {family: lanes_of(of) for family, of in by_family(tasks).items()}
+    subscriptions = tuple(_subscription(task, lane) for task in tasks for lane in lanes[task.queue])
+    return Consumers(topology.queues, subscriptions, upcasters)
 
 
-def _subscription(task: type[AnyTask]) -> Subscription:
+def _subscription(task: type[AnyTask], lane: Lane) -> Subscription:
     return Subscription(
-        queue=queue_name(task.queue),
+        queue=queue_name(task.queue, lane),
         task=task.__name__,
         wire_type=task.takes.wire_type,
         meaning=" ".join((inspect.getdoc(task) or "").split()),

@@ -5,11 +5,11 @@ from typing import Literal, cast
 from alembic import context
 from sqlalchemy import Connection
 
-from producer_service import account_models, ingestion_tables, models
+from producer_service import account_models, ingestion_tables, models, schedule_tables
 from producer_service.clock import UtcDateTime
 from producer_service.migrations import VERSION_TABLE
 
-TABLES = (models, account_models, ingestion_tables)
+TABLES = (models, account_models, ingestion_tables, schedule_tables)
 """Every module that has tables: Alembic compares those that were imported."""
 
 

@@ -14,6 +14,7 @@ from consumer_service.settings import (
     Settings,
     load_settings,
 )
+from shared.topology import Lane
 
 BROKER, DATABASE = "amqp://guest:canary@127.0.0.1/", "postgresql://tidings:canary@127.0.0.1/tidings"
 THIRTY_SECONDS = timedelta(seconds=30)
@@ -208,4 +209,19 @@ def test_whatever_is_allowed_the_last_delivery_held_is_acked_in_time(concurrency
 
 
 def test_there_is_a_connection_for_everything_that_runs_at_once():
-    assert some_settings(concurrency=10).connections_for(("mail", "notification")) == 26
+    settings = some_settings(concurrency=10, bulk_concurrency=3)
+
+    assert settings.connections_for([Lane.NORMAL, Lane.NORMAL]) == 26
+    assert settings.connections_for([Lane.NORMAL, Lane.BULK]) == 12 + 5 + 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "bulk"), [({}, 2), ({"concurrency": 1}, 1), ({"concurrency": 100}, 25), ({"bulk_concurrency": 9}, 9)]
+)
+def test_bulk_has_a_quarter_of_the_concurrency_unless_it_is_said(changes, bulk):
+    assert some_settings(**changes).concurrency_in(Lane.BULK) == bulk
+
+
+@pytest.mark.parametrize(("changes", "held"), [({}, 116), ({"bulk_concurrency": 16}, 928), ({"concurrency": 400}, 116)])
+def test_bulk_has_its_share_of_a_prefetch_that_was_given_and_never_less_than_it_works_on(changes, held):
+    assert some_settings(prefetch=464, **changes).prefetch_for(timedelta(seconds=30), Lane.BULK) == held

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.commands import SendMail
 from shared.events import UserCreated
-from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, RUNGS, choose_rung, exchange_for, matches
+from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, RUNGS, Lane, choose_rung, exchange_for, matches, routing_key
 
 KEYS = st.lists(st.sampled_from(["a", "b", "user", "created"]), min_size=1, max_size=5).map(".".join)
 
@@ -64,3 +64,9 @@ def test_a_delay_takes_one_of_the_two_rungs_beside_it(seconds, draw):
 
     assert chosen == 0 or RUNGS[chosen - 1].delay <= delay
     assert chosen == len(RUNGS) - 1 or RUNGS[chosen + 1].delay > delay
+
+
+def test_a_lane_stands_before_the_type_so_that_no_pattern_of_another_lane_takes_it():
+    assert routing_key("mail.send", Lane.NORMAL) == "mail.send"
+    assert routing_key("mail.send", Lane.BULK) == "bulk.mail.send"
+    assert not matches("mail.#", routing_key("mail.send", Lane.BULK))

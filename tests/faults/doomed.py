@@ -54,6 +54,7 @@ from producer_service.settings import ApiSettings, load_standalone_settings
 from producer_service.settings import Settings as RelaySettings
 from shared.backends.rabbitmq import RabbitTransport
 from shared.logs import configure_logs
+from shared.topology import Lane
 from shared.transport import Delivery, Fate, Outgoing, Publisher, Receipt, Subscription
 
 VARIABLE = "TIDINGS_DOOM"
@@ -209,7 +210,9 @@ async def _serve(root: Callable[[asyncio.Event], Any], port: int) -> None:
 async def run_worker(doom: Doom) -> None:
     """Run a worker with one task of the product and one of ours; it serves no health."""
     settings, stop = load_consumer_settings(Settings), asyncio.Event()
-    engine = open_engine(settings.database_url, pool_size=settings.connections_for(("mail", "bookkeeping")))
+    engine = open_engine(
+        settings.database_url, pool_size=settings.connections_for([Lane.NORMAL, Lane.BULK, Lane.NORMAL])
+    )
     transport = DoomedTransport(settings.broker_url, doom=doom)
     worker = Worker(settings=settings, transport=transport, engine=engine, tasks=_tasks(settings, doom))
     with stopped_by_signals(stop):

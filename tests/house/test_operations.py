@@ -14,6 +14,7 @@ from producer_service.api_keys_cli import api_keys_cli
 from producer_service.high_water import HighWater
 from producer_service.metrics import Metrics
 from producer_service.outbox_cli import outbox_cli
+from producer_service.schedule_cli import schedule_cli
 from shared.topology import Remedy
 
 
@@ -67,10 +68,16 @@ def test_every_metric_it_speaks_of_elsewhere_exists(page):
 
 
 @pytest.mark.parametrize(
-    ("group", "commands"), [("outbox", outbox_cli), ("api-keys", api_keys_cli), ("topology", topology_cli)]
+    ("group", "commands"),
+    [
+        ("outbox", outbox_cli),
+        ("schedule", schedule_cli),
+        ("api-keys", api_keys_cli),
+        ("topology", topology_cli),
+    ],
 )
 def test_every_command_is_shown_and_every_command_shown_exists(page, group, commands):
-    shown = set(re.findall(rf"^    python -m \w+ {group} (\w+)", page, flags=re.MULTILINE))
+    shown = set(re.findall(rf"^    python -m \w+ {group} ([\w-]+)", page, flags=re.MULTILINE))
 
     assert shown == {info.name or info.callback.__name__ for info in commands().registered_commands}
 
@@ -81,9 +88,8 @@ def test_every_remedy_is_explained(page):
 
 def test_every_log_line_it_names_is_one_that_is_written(page):
     table = page.partition("## One line per outcome")[2].partition("\n## ")[0]
-    named = set(
-        re.findall(r"`((?:outbox|relay|consumer|collector|dead_letter|session|password|proof|accounts)\.\w+)`", table)
-    )
+    rooms = "outbox|relay|timer|schedule|consumer|collector|dead_letter|session|password|proof|accounts"
+    named = set(re.findall(rf"`((?:{rooms})\.\w+)`", table))
     code = "".join(Path(path).read_text(encoding="utf-8") for path in ROOT.glob("*_service/**/*.py"))
 
     assert named

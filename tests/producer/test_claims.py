@@ -4,8 +4,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text, update
 
+from producer_service.claims import Claims
 from producer_service.models import OutboxRow
 from producer_service.verdicts import Parked, Postponed, Published
+from shared.topology import Lane
 
 ANN, BOB = UUID(int=1), UUID(int=2)
 
@@ -169,6 +171,28 @@ async def test_a_claim_goes_by_the_indexes_however_long_the_backlog(engine, clai
 
     assert all(index in plan for index in ("outbox_pending", "outbox_held", "outbox_unpublished"))
     assert not any(slow in plan for slow in ("Sort", "Seq Scan", "SCAN outbox", "TEMP B-TREE FOR ORDER"))
+
+
+async def test_a_claim_takes_what_stands_in_its_lane_whatever_waits_in_another(recorded, claims, change, engine):
+    *bulk, _ = everything = await recorded(*(ANN for _ in range(5)))
+    await change(*bulk, lane=Lane.BULK)
+
+    async with claims.open(3) as normal, Claims(engine, Lane.BULK).open(3) as other:
+        assert [row.id for row in normal.rows] == everything[4:]
+        assert [row.id for row in other.rows] == bulk[:3]
+
+
+@pytest.mark.parametrize("holding_back", [parked, postponed])
+async def test_what_is_held_back_in_a_lane_holds_back_its_aggregate_there_and_not_in_another(
+    recorded, claimed, change, engine, holding_back
+):
+    held, behind, normal = await recorded(ANN, ANN, ANN)
+    await claimed(holding_back, most=1)
+    await change(held, behind, lane=Lane.BULK)
+
+    async with Claims(engine, Lane.BULK).open(3) as bulk:
+        assert bulk.rows == []
+    assert await claimed() == [normal]
 
 
 EXPLAIN = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}

@@ -158,13 +158,14 @@ async def test_a_purged_parked_message_lets_go_what_waited_behind_it(
     assert [row.id for row in await rows()] == [behind]
 
 
-async def test_a_pending_message_is_never_purged(recorded, interventions, statuses):
-    await recorded()
+@pytest.mark.parametrize("status", [Status.PENDING, Status.DELAYED])
+async def test_a_message_that_is_still_to_be_sent_is_never_purged(recorded, interventions, change, statuses, status):
+    await change(*await recorded(), status=status)
 
     with pytest.raises(ValueError, match="never purged"):
-        await interventions.purge(Selection(status=Status.PENDING), ADA)
+        await interventions.purge(Selection(status=status), ADA)
 
-    assert await statuses() == ["pending"]
+    assert await statuses() == [status]
 
 
 async def test_every_change_is_on_record_with_who_why_what_and_how_many(recorded, interventions, change, record):

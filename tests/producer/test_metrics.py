@@ -26,6 +26,7 @@ def test_the_names_that_dashboards_rely_on_are_there_from_the_first_scrape():
         "tidings_http_request_seconds",
         "tidings_outbox_pending",
         "tidings_outbox_parked",
+        "tidings_outbox_delayed",
         "tidings_outbox_oldest_seconds",
         "tidings_outbox_refused_total",
         "tidings_loop_lag_seconds",
@@ -35,10 +36,10 @@ def test_the_names_that_dashboards_rely_on_are_there_from_the_first_scrape():
 def test_the_backlog_is_shown():
     registry = CollectorRegistry()
 
-    Metrics(registry).show_backlog(Backlog(pending=3, parked=2, oldest_seconds=1.5))
+    Metrics(registry).show_backlog(Backlog(pending=3, parked=2, oldest_seconds=1.5, delayed=4))
 
-    shown = [registry.get_sample_value(f"tidings_outbox_{name}") for name in ("pending", "parked", "oldest_seconds")]
-    assert shown == [3, 2, 1.5]
+    names = ("pending", "parked", "oldest_seconds", "delayed")
+    assert [registry.get_sample_value(f"tidings_outbox_{name}") for name in names] == [3, 2, 1.5, 4]
 
 
 def test_an_unknown_backlog_is_no_number_rather_than_an_old_one():
@@ -81,7 +82,7 @@ def test_no_label_is_unbounded():
     labels = {label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())}
 
     # A client has a key, which an operator made.
-    assert labels == {"result", "route", "method", "status", "client"}
+    assert labels == {"result", "route", "method", "status", "client", "schedule", "outcome"}
 
 
 def test_two_services_in_one_process_do_not_share_their_counters():

@@ -11,6 +11,7 @@ from shared.commands import SendMail
 from shared.envelope import EnvelopeReader, encode
 from shared.errors import OversizedMessage
 from shared.events import EVENTS
+from shared.topology import Lane
 from shared.transport import Message
 
 WEEK = timedelta(days=7)
@@ -114,6 +115,28 @@ async def test_the_backlog_counts_what_is_pending_and_parked(recorded, outbox, c
     assert 3600 <= backlog.oldest_seconds < 3700
 
 
+async def test_a_delayed_row_is_no_backlog_until_its_time_has_come_and_has_waited_since_then(recorded, outbox, change):
+    held, due = await recorded(uuid4(), uuid4())
+    long_ago, lately = datetime.now(UTC) - timedelta(days=30), datetime.now(UTC) - timedelta(seconds=5)
+    await change(held, status=Status.DELAYED, recorded_at=long_ago, deliver_at=datetime.now(UTC) + timedelta(days=1))
+    await change(due, recorded_at=long_ago, deliver_at=lately)
+
+    backlog = await outbox.backlog()
+
+    assert (backlog.pending, backlog.delayed) == (1, 1)
+    assert 5 <= backlog.oldest_seconds < 60
+
+
+async def test_the_oldest_of_any_lane_is_the_oldest(recorded, outbox, change):
+    normal, bulk = await recorded(uuid4(), uuid4())
+    await change(bulk, lane=Lane.BULK, recorded_at=datetime.now(UTC) - timedelta(hours=1))
+
+    assert 3600 <= (await outbox.backlog()).oldest_seconds < 3700
+    await change(bulk, lane=Lane.NORMAL)
+    await change(normal, lane=Lane.BULK, recorded_at=datetime.now(UTC) - timedelta(hours=2))
+    assert 7200 <= (await outbox.backlog()).oldest_seconds < 7300
+
+
 @pytest.mark.parametrize(("most", "counted"), [(1, 1), (3, 3), (10, 3)])
 async def test_pending_rows_are_counted_up_to_a_number(recorded, outbox, change, most, counted):
     published, *_ = await recorded(*(uuid4() for _ in range(4)))
@@ -134,6 +157,17 @@ async def test_only_what_was_published_long_ago_is_purged(recorded, outbox, chan
 
     assert purged == 1
     assert [row.id for row in await rows()] == [lately, pending, parked]
+
+
+async def test_what_was_cancelled_long_ago_is_purged_too_and_what_is_delayed_is_not(recorded, outbox, change, rows):
+    long_ago, lately, delayed = await recorded(*(uuid4() for _ in range(3)))
+    past = datetime.now(UTC) - timedelta(days=8)
+    await change(long_ago, lately, status=Status.CANCELLED, cancelled_at=past)
+    await change(lately, cancelled_at=datetime.now(UTC))
+    await change(delayed, status=Status.DELAYED, recorded_at=past, deliver_at=past)
+
+    assert [await outbox.purge_published(WEEK, most=2), await outbox.purge_published(WEEK, most=2)] == [1, 0]
+    assert [row.id for row in await rows()] == [lately, delayed]
 
 
 async def test_a_purge_takes_a_small_bite(recorded, outbox, change):

@@ -103,6 +103,21 @@ async def test_parked_messages_are_released(outbox_says, recorded, change, statu
     assert await actions() == [("grace", "release", 2, WHY[1]), ("ada", "release", 1, WHY[1])]
 
 
+async def test_a_delayed_message_is_listed_and_cancelled_once(outbox_says, recorded, change, statuses, actions):
+    delayed, published = await recorded(uuid4(), uuid4())
+    await change(delayed, status=Status.DELAYED, deliver_at=datetime.now(UTC) + timedelta(days=1))
+    await change(published, status=Status.PUBLISHED, published_at=datetime.now(UTC))
+
+    _, (_, line) = await outbox_says("list", "--status", "delayed")
+    done = await outbox_says("cancel", delayed, *WHY)
+    too_late = await outbox_says("cancel", published, *WHY)
+
+    assert line.split()[:2] == [delayed, "delayed"]
+    assert (done, too_late) == ((0, ["cancelled"]), (1, [f"{published}: published already"]))
+    assert await statuses() == ["cancelled", "published"]
+    assert await actions() == [("ada", "cancel", 1, WHY[1])]
+
+
 async def test_published_messages_are_counted_then_published_again(outbox_says, published, statuses, actions):
     await published(3)
 

@@ -22,6 +22,8 @@ def an_entry(**changes):
         "correlationid": "c-1",
         "recorded_at": NOON,
         "published_at": None,
+        "lane": 0,
+        "deliver_at": None,
         "available_at": None,
         "attempts": 3,
         "parked_reason": "unroutable",

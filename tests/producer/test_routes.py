@@ -66,6 +66,8 @@ async def test_a_status_tells_how_far_a_message_has_come(client, recorded):
         "last_error": None,
         "published_at": None,
         "parked_reason": None,
+        "deliver_at": None,
+        "cancelled_at": None,
     }
 
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -144,3 +144,11 @@ def test_a_status_keeps_the_words_of_the_broker_to_itself():
         "forbidden",
     )
     assert "mail" not in status.model_dump_json()
+
+
+def test_the_status_of_a_delayed_message_tells_its_moment():
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    status = EventStatus.of(Standing("m-1", "delayed", 0, None, noon, None, None, deliver_at=noon + timedelta(days=1)))
+
+    assert (status.status, status.deliver_at) == ("delayed", noon + timedelta(days=1))

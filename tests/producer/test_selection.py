@@ -22,9 +22,15 @@ def test_the_status_is_written_out_or_no_partial_index_would_be_used():
 
 @pytest.mark.parametrize(
     ("status", "column"),
-    [(Status.PUBLISHED, "published_at"), (Status.PENDING, "recorded_at"), (Status.PARKED, "recorded_at")],
+    [
+        (Status.PUBLISHED, "published_at"),
+        (Status.DELAYED, "deliver_at"),
+        (Status.CANCELLED, "cancelled_at"),
+        (Status.PENDING, "recorded_at"),
+        (Status.PARKED, "recorded_at"),
+    ],
 )
-def test_times_are_those_of_publication_or_of_recording(status, column):
+def test_times_are_those_that_matter_to_the_status_or_of_recording(status, column):
     said = statement(Selection(status=status, since=NOON, until=NOON))
 
     assert f"{column} >= " in said

@@ -23,6 +23,15 @@ def test_a_spell_of_failures_is_logged_twice_however_long_it_is(trouble):
     assert lines[1]["failures"] == 50
 
 
+def test_whoever_is_in_trouble_is_named_in_the_log():
+    trouble = Trouble(log=structlog.get_logger(), backoff=Backoff(1.0, 2.0), begins="timer.interrupted", ends="t.r")
+
+    with capture_logs() as lines:
+        trouble.lasts("refused")
+
+    assert [line["event"] for line in lines] == ["timer.interrupted"]
+
+
 def test_nothing_is_logged_while_there_is_no_trouble(trouble):
     with capture_logs() as lines:
         trouble.ends()

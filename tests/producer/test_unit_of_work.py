@@ -1,5 +1,8 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from support.builders import a_user_created
 from support.databases import on_sqlite
@@ -9,6 +12,7 @@ from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS, SendMail
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
+from shared.topology import Lane
 from shared.transport import Message
 
 ANN = {"email": "ann@example.org", "email_key": "ann@example.org", "name": "", "password_hash": "", "locale": "en"}
@@ -138,3 +142,51 @@ async def test_one_unit_records_many_messages_in_order(open_unit, rows):
         await unit.commit()
 
     assert [row.id for row in await rows()] == ids
+
+
+async def test_a_message_may_be_recorded_for_later_by_a_delay_or_a_moment(open_unit, rows):
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    async with open_unit() as unit:
+        unit.record(a_user_created(), delay=timedelta(hours=1))
+        unit.record(a_user_created(), deliver_at=tomorrow)
+        unit.record(a_user_created(), delay=timedelta(0))
+        await unit.commit()
+
+    in_an_hour, at_a_moment, at_once = await rows()
+    assert [row.status for row in (in_an_hour, at_a_moment, at_once)] == ["delayed", "delayed", "pending"]
+    assert timedelta(minutes=59) < in_an_hour.deliver_at - datetime.now(UTC) < timedelta(minutes=61)
+    assert (at_a_moment.deliver_at, at_once.deliver_at) == (tomorrow, None)
+
+
+@on_sqlite
+async def test_a_message_stands_in_the_lane_it_was_recorded_for(open_unit, rows):
+    async with open_unit() as unit:
+        unit.record(a_user_created())
+        unit.record(a_user_created(), lane=Lane.BULK)
+        await unit.commit()
+
+    assert [row.lane for row in await rows()] == [Lane.NORMAL, Lane.BULK]
+
+
+@on_sqlite
+async def test_a_delay_that_makes_no_sense_is_refused_before_anything_is_recorded(open_unit, rows):
+    async with open_unit() as unit:
+        with pytest.raises(ValueError, match="longer"):
+            unit.record(a_user_created(), delay=timedelta(days=4000))
+        await unit.commit()
+
+    assert await rows() == []
+
+
+@on_sqlite
+async def test_a_message_may_bring_its_own_id_but_no_two_the_same(open_unit, rows):
+    for _ in range(2):
+        async with open_unit() as unit:
+            unit.record(a_user_created(), message_id="mine")
+            try:
+                await unit.commit()
+            except IntegrityError:
+                break
+
+    assert [row.id for row in await rows()] == ["mine"]

@@ -20,6 +20,7 @@ def a_row(row_id: str, aggregate: str, position: int = 1, **changes) -> ClaimedR
         "type": "user.created",
         "exchange": "domain.events",
         "payload": b"not even JSON",
+        "lane": 0,
         "source": "/tidings/producer",
         "correlationid": "c-1",
         "time": NOON,
@@ -98,6 +99,7 @@ def test_a_message_is_made_of_the_columns_and_the_payload_as_it_is():
     sent = outgoing(a_row("m-1", "ann"))
 
     assert (sent.exchange, sent.routing_key) == ("domain.events", "user.created")
+    assert outgoing(a_row("m-1", "ann", lane=1)).routing_key == "bulk.user.created"
     assert sent.message.body == b"not even JSON"
     assert sent.message.content_type == STRUCTURED
     assert (sent.message.message_id, sent.message.type, sent.message.source) == (

@@ -18,6 +18,7 @@ from consumer_service.settings import Settings
 from consumer_service.worker import Worker
 from shared.backends import open_transport
 from shared.logs import configure_logs
+from shared.topology import Lane
 from shared.transport import Delivery, Subscription, Transport
 
 LOOK_SECONDS = 0.002
@@ -72,7 +73,7 @@ async def main(errand: Errand) -> None:
     settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, **_knobs(errand))
     configure_logs("consumer", level="WARNING", shape="json")
     transport = MarkingTransport(open_transport(errand.broker_url, name="tidings consumer"))
-    engine = open_engine(errand.database_url, pool_size=settings.connections_for(["bench"]))
+    engine = open_engine(errand.database_url, pool_size=settings.connections_for([Lane.NORMAL]))
     task = TASKS[errand.options["task"]]()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

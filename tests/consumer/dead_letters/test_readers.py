@@ -34,7 +34,7 @@ def test_what_no_task_takes_is_unknown_and_so_is_a_foreign_queue():
 
 
 def test_every_queue_of_the_registry_can_be_read_without_building_a_task():
-    assert Readers(TASKS).queues == ("consumer.mail", "consumer.notification")
+    assert Readers(TASKS).queues == ("consumer.mail", "consumer.mail.bulk", "consumer.notification")
 
 
 def test_a_dead_letter_of_an_old_type_is_read_and_remembered_as_the_task_that_takes_it_now():

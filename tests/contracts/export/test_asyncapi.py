@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from consumer_service.queues import topology_of
+from consumer_service.queues import by_family, lanes_of, queue_name, topology_of
 from consumer_service.registry import TASKS
 from deploy.contracts.asyncapi import asyncapi
 from deploy.contracts.schemas import CONTRACTS
@@ -68,7 +68,12 @@ def test_every_task_receives_its_message_from_its_queue():
         for each in operation["messages"]
     }
 
-    assert receiving == {(f"consumer.{task.queue}", task.__name__, task.takes.wire_type) for task in TASKS}
+    lanes = {family: lanes_of(members) for family, members in by_family(TASKS).items()}
+    assert receiving == {
+        (queue_name(task.queue, lane), task.__name__, task.takes.wire_type)
+        for task in TASKS
+        for lane in lanes[task.queue]
+    }
 
 
 def test_a_queue_is_bound_as_the_broker_is_told():

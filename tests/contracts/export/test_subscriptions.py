@@ -5,7 +5,13 @@ from deploy.contracts.subscriptions import registered
 
 
 def test_every_task_of_the_registry_is_a_subscription_in_its_order():
-    assert [each.task for each in registered().subscriptions] == [task.__name__ for task in TASKS]
+    assert list(dict.fromkeys(each.task for each in registered().subscriptions)) == [task.__name__ for task in TASKS]
+
+
+def test_a_task_whose_family_has_a_queue_for_each_lane_listens_on_both():
+    found = [each.queue for each in registered().subscriptions if each.task == "SendWelcomeMail"]
+
+    assert found == ["consumer.mail", "consumer.mail.bulk"]
 
 
 def test_a_subscription_says_what_the_task_says():

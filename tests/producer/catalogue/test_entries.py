@@ -2,6 +2,7 @@
 
 import pytest
 
+from consumer_service.queues import by_family, lanes_of, queue_name
 from consumer_service.registry import TASKS
 from deploy.contracts.asyncapi import asyncapi
 from deploy.contracts.schemas import CONTRACTS, example_of
@@ -25,7 +26,12 @@ def test_everybody_who_listens_is_named():
         (wire_type, each.queue, each.task) for wire_type, entry in ENTRIES.items() for each in entry.subscribers
     }
 
-    assert listening == {(task.takes.wire_type, f"consumer.{task.queue}", task.__name__) for task in TASKS}
+    lanes = {family: lanes_of(members) for family, members in by_family(TASKS).items()}
+    assert listening == {
+        (task.takes.wire_type, queue_name(task.queue, lane), task.__name__)
+        for task in TASKS
+        for lane in lanes[task.queue]
+    }
 
 
 def test_events_and_commands_are_told_apart():
