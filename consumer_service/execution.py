@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from consumer_service.claim import Verdict
 from consumer_service.database import DATABASE_ERRORS
-from consumer_service.dispatch import AnyTask, Assignment
+from consumer_service.dispatch import AnyTask, Assignment, Key
 from consumer_service.inbox import Inbox
 from consumer_service.outcome import (
     DeadLetter,
@@ -94,9 +94,9 @@ class Execution:
             at_once = [granted] if isinstance(assignments[0].task, BatchTask) else [[each] for each in granted]
             for each in at_once:
                 await self._perform(each, session)
-        done = {each.key for each in granted}
+        done = {_same(each) for each in granted}
         return [
-            Done() if verdict is Verdict.GRANTED else Duplicate() if each.key in done else refused(verdict)
+            Done() if verdict is Verdict.GRANTED else Duplicate() if _same(each) in done else refused(verdict)
             for each, verdict in zip(assignments, verdicts, strict=True)
         ]
 
@@ -183,6 +183,11 @@ def refused(verdict: Verdict) -> Outcome:
             return Released()  # It comes back marked as a redelivery, and so to where suspects are started alone.
         case _:
             return Retry(DEFER, "another delivery of this message is being worked on", spends_attempt=False)
+
+
+def _same(assignment: Assignment) -> tuple[Key, bytes]:
+    """By what two deliveries are the same message: also a body of its own, lest it be taken for done."""
+    return assignment.key, assignment.body_hash
 
 
 def _attempt(assignment: Assignment) -> int:

@@ -163,10 +163,15 @@ def _in_lock_order(each: Assignment) -> Key:
 
 
 def _hand_out(wanted: Sequence[Assignment], verdicts: dict[Key, Verdict]) -> list[Verdict]:
-    """Give each key's verdict to the first that asked for it; its twins in the same batch find it held."""
-    answers = []
+    """Give each key's verdict to the first that asked for it; its twins in the same batch find it held.
+
+    The verdict was on the body of the first. Another body under the same id is held as well, and judged when it is
+    asked for again.
+    """
+    answers, bodies = [], dict[Key, bytes]()
     for each in wanted:
-        answers.append(verdicts[each.key])
+        is_judged = bodies.setdefault(each.key, each.body_hash) == each.body_hash
+        answers.append(verdicts[each.key] if is_judged else Verdict.HELD)
         if verdicts[each.key] in TAKES_OVER:
             verdicts[each.key] = Verdict.HELD
     return answers

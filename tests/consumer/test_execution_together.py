@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
-from support.builders import a_message, an_envelope
+from support.builders import a_message, a_user_created, an_envelope
 from support.inboxes import an_assignment, remembered, statuses
 from support.tasks import BatchRecordingTask, RecordingTask, TransactionalBatchTask, TransactionalTask, effects
 
@@ -89,6 +89,17 @@ async def test_one_that_was_done_before_is_a_duplicate_among_others(engine, exec
 
     assert outcomes == [Done()] * 4 + [Duplicate()]
     assert set((await effects(engine)).values()) == {1}
+
+
+async def test_another_body_under_the_id_of_one_that_is_done_is_not_taken_for_done(engine, execution):
+    task = TransactionalTask()
+    bodies = [a_message(an_envelope(a_user_created(name=name), id="the same")) for name in ("Ann", "Bob")]
+
+    outcomes = await execution.run_together([an_assignment(task=task, message=message) for message in bodies])
+
+    assert [type(outcome) for outcome in outcomes] == [Done, Retry]
+    assert not outcomes[1].spends_attempt
+    assert await effects(engine) == {"the same": 1}
 
 
 async def test_twins_that_come_together_are_done_once(engine, execution):
