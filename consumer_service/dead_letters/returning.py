@@ -73,11 +73,12 @@ async def send_home(engine: AsyncEngine, publisher: Publisher, claimed: Sequence
     Raises TransportError when no session could be opened; what was not sent waits again.
     """
     returned: list[Returned] = []
-    for wave in _waves(claimed):
+    waves = _waves(claimed)
+    for number, wave in enumerate(waves):
         try:
             receipts = await publisher.publish([_homeward(letter) for letter in wave])
         except TransportError:
-            await _mark(engine, wave, Step.REFUSE)
+            await _mark(engine, [letter for unsent in waves[number:] for letter in unsent], Step.REFUSE)
             raise
         answered = [Returned(*each) for each in zip(wave, receipts, strict=True)]
         await _conclude(engine, answered)

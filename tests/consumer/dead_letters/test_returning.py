@@ -150,6 +150,19 @@ async def test_with_the_broker_away_nothing_was_sent_and_all_waits_again(engine)
     assert await states(engine) == [State.WAITING] * 2
 
 
+async def test_with_the_broker_away_all_with_one_message_id_wait_again(engine):
+    envelope = an_envelope()
+    letters = await buried(engine, a_dead_message(envelope))
+    letters += await buried(engine, a_dead_message(envelope), queue=NOTIFICATION)
+    publisher = RecordingPublisher()
+    publisher.away = True
+
+    with pytest.raises(BrokerUnavailable):
+        await send_home(engine, publisher, await claimed(engine, *letters))
+
+    assert await states(engine) == [State.WAITING] * 2
+
+
 async def test_two_with_one_message_id_are_never_in_the_air_together(engine):
     envelope = an_envelope()
     here, there = a_dead_message(envelope), a_dead_message(envelope)
