@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 from pwdlib import PasswordHash
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,7 +17,6 @@ from producer_service.accounts.composition import Limits, build_registering, inc
 from producer_service.accounts.composition import Parts as AccountParts
 from producer_service.accounts.forgetting import Forgetting
 from producer_service.accounts.problems import KINDS as ACCOUNT_KINDS
-from producer_service.backoff import Backoff
 from producer_service.catalogue.routes import build_catalogue
 from producer_service.claims import CLAIMING, Claims
 from producer_service.database import open_engine
@@ -25,19 +24,21 @@ from producer_service.edge import Bounded, Correlated, Observed
 from producer_service.health import Checks, build_health
 from producer_service.high_water import HighWater
 from producer_service.ingestion.accepting import Ingestion
+from producer_service.ingestion.cancelling import Cancelling
 from producer_service.ingestion.door import Door
 from producer_service.ingestion.idempotency import purge_again_and_again
 from producer_service.ingestion.keys import KeyRing
 from producer_service.ingestion.rates import Rates
 from producer_service.ingestion.reception import Reception
 from producer_service.ingestion.routes import build_ingestion_routes
+from producer_service.keeping import kept_running
 from producer_service.lanes import Bell, LaneRelays
 from producer_service.metrics import Metrics
 from producer_service.outbox import Outbox
 from producer_service.password_policy import PasswordPolicy
 from producer_service.passwords import Passwords, argon2id
 from producer_service.problems import install
-from producer_service.relay import Pace, Relay, wait_first_of
+from producer_service.relay import Pace, Relay
 from producer_service.routes import build_routes
 from producer_service.schedule import declared
 from producer_service.schedules.firing import Firing
@@ -52,16 +53,10 @@ from shared.loop import watch_lag
 from shared.topology import Lane
 from shared.transport import LARGEST_BODY, Publisher, Transport
 
-RELAY_STOP_SECONDS = 30.0
-"""Longer than the relay's longest batch, so that it is cut off only when something else is wrong as well."""
-
-RELAY_CANCEL_SECONDS = 5.0
 BESIDE_CANCEL_SECONDS = 5.0
 
 PRODUCT = "tidings"
 """What everybody knows about this service, and nobody's password is made of."""
-
-RESTART = Backoff(first=1.0, most=30.0, least=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +159,7 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[LaneRe
         relays = LaneRelays({lane: _relay(parts, engine, lane, publishers[lane]) for lane in Lane})
         parts.metrics.follow_relay(relays)
         beside = _scheduler(parts) if parts.settings.scheduler else {}
-        async with _kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
+        async with kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
             yield relays
 
 
@@ -192,40 +187,6 @@ def _units(parts: _Parts) -> Callable[[Travel], UnitOfWork]:
     return units_on(parts.engine, source=settings.event_source, committed=parts.wake.set, longest_delay=longest)
 
 
-class Running(Protocol):
-    """What does its work until it is told to stop."""
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set."""
-        ...
-
-
-@asynccontextmanager
-async def _kept_running(**parts: Running) -> AsyncIterator[None]:
-    """Keep these running while this context lasts; then let each finish what it has in hand."""
-    stop = asyncio.Event()
-    running = {asyncio.create_task(keep_running(part, stop, name=name)) for name, part in parts.items()}
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait(running, timeout=RELAY_STOP_SECONDS)
-        for each in running:
-            each.cancel()
-        await asyncio.wait(running, timeout=RELAY_CANCEL_SECONDS)
-
-
-async def keep_running(part: Running, stop: asyncio.Event, *, name: str = "relay", restart: Backoff = RESTART) -> None:
-    """Run this until `stop` is set. Should it end by an error that nobody foresaw, log it and run it again."""
-    crashes = 0
-    while not stop.is_set():
-        (ended,) = await asyncio.gather(part.run(stop), return_exceptions=True)
-        if ended is not None:
-            crashes += 1
-            structlog.get_logger().error(f"{name}.crashed", crashes=crashes, exc_info=ended)
-            await wait_first_of([stop], within=restart.ceiling(crashes))
-
-
 def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -> AccountParts:
     return AccountParts(
         unit_of_work=_units(parts),
@@ -247,14 +208,15 @@ def _api(parts: _Parts, relay: LaneRelays | None, account_parts: AccountParts, k
     include_accounts(app, account_parts, high_water=parts.high_water)
     if parts.settings.catalogue:
         app.include_router(build_catalogue())
-    app.include_router(build_ingestion_routes(_reception(parts, keys, Ingestion(account_parts.unit_of_work))))
+    app.include_router(_ingestion(parts, keys, Ingestion(account_parts.unit_of_work)))
     return app
 
 
-def _reception(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> Reception:
+def _ingestion(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> APIRouter:
     door = Door(keys=keys, rates=Rates(), high_water=parts.high_water)
     reader = EnvelopeReader([*EVENTS, *COMMANDS])
-    return Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
+    reception = Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
+    return build_ingestion_routes(reception, Cancelling(door=door, engine=parts.engine))
 
 
 def _app(parts: _Parts, relay: LaneRelays | None, needs: Outbox | None = None) -> FastAPI:

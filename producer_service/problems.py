@@ -87,6 +87,12 @@ IN_PROGRESS = Kind(
 ID_TAKEN = Kind(
     409, "id-taken", "The id belongs to another message", "An id is unique among all messages. Take a UUID for each."
 )
+TOO_LATE = Kind(
+    409,
+    "too-late",
+    "It is too late to cancel this message",
+    "It is published, or a relay may be publishing it at this moment; GET /v1/events/{id} tells which.",
+)
 WRONG_MEDIA = Kind(415, "wrong-media", "The body is of a kind that is not taken here", "`detail` says which are.")
 KEY_REUSED = Kind(
     422,
@@ -104,7 +110,7 @@ RATE_LIMITED = Kind(
     "Nothing was done. Try again after the seconds in Retry-After.",
 )
 KINDS = (
-    MALFORMED, AMBIGUOUS, NO_API_KEY, OUT_OF_SCOPE, NOT_FOUND, METHOD, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE,
+    MALFORMED, AMBIGUOUS, NO_API_KEY, OUT_OF_SCOPE, NOT_FOUND, METHOD, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LATE, TOO_LARGE,
     NOT_JSON, WRONG_MEDIA, INVALID, KEY_REUSED, BAD_IDEMPOTENCY_KEY, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE,
     OUTBOX_FULL,
 )  # fmt: skip

@@ -35,13 +35,16 @@ class Door:
         self._rates = rates
         self._high_water = high_water
 
-    async def admit(self, request: Request) -> Caller:
-        """Let a request in whose body nobody has read yet: it must have a key that lives, and owe nothing."""
+    async def admit(self, request: Request, *, records: bool = True) -> Caller:
+        """Let a request in whose body nobody has read yet: it must have a key that lives, and owe nothing.
+
+        What `records` messages is turned away while the outbox is full.
+        """
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
         key = await self._keys.find(presented.strip()) if scheme.lower() == SCHEME.lower() else None
         if key is None:
             raise Problem(NO_API_KEY, headers={"WWW-Authenticate": f'{SCHEME} realm="tidings"'})
-        if self._high_water.turn_away():
+        if records and self._high_water.turn_away():
             raise Problem(OUTBOX_FULL, headers={"Retry-After": str(ROOM_SECONDS)})
         self.charge(key, 0)
         return Caller(key, travel_of(request))

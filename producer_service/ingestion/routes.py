@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 
+from producer_service.ingestion.cancelling import Cancelling
 from producer_service.ingestion.description import BATCH, EVENT, RESPONSES
 from producer_service.ingestion.reception import Reception
+from producer_service.problems import NOT_FOUND, TOO_LATE, in_openapi
 
 
-def build_ingestion_routes(reception: Reception) -> APIRouter:
-    """Return the routes by which other services send events and commands. Every request needs an API key."""
+def build_ingestion_routes(reception: Reception, cancelling: Cancelling) -> APIRouter:
+    """Return the routes by which other services send events and commands, and take them back, with an API key."""
     # Only described here: it is the door that asks for it, and answers with problems.
     described = HTTPBearer(bearerFormat="tdk_<id>_<secret>", scheme_name="apiKey", auto_error=False)
     router = APIRouter(prefix="/v1", responses=RESPONSES, dependencies=[Depends(described)])
@@ -28,5 +30,10 @@ def build_ingestion_routes(reception: Reception) -> APIRouter:
     ) -> Response:
         """Record up to 500 events in one transaction. 202: all are accepted; 207: the answer says which are not."""
         return await reception.take_several(request, atomic=atomic)
+
+    @router.delete("/events/{event_id}", status_code=204, responses=in_openapi(NOT_FOUND, TOO_LATE))
+    async def cancel_event(request: Request, event_id: str) -> Response:
+        """Cancel a message that is not published yet. 409: it is published, or about to be."""
+        return await cancelling.cancel(request, event_id)
 
     return router

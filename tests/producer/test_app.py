@@ -8,7 +8,6 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import select
-from structlog.testing import capture_logs
 from support.builders import a_queue, a_topology
 from support.clients import asking
 from support.databases import on_sqlite
@@ -16,8 +15,7 @@ from support.mails import LINK_SECRET
 from support.publishers import GatedPublisher
 from support.waiting import eventually
 
-from producer_service.app import keep_running, producer, relay_alone
-from producer_service.backoff import Backoff
+from producer_service.app import producer, relay_alone
 from producer_service.models import Status, User
 from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
@@ -39,21 +37,6 @@ class OnePublisher:
             yield self._publisher
         finally:
             self.closed = True
-
-
-class CrashingRelay:
-    """Fails in a way that nobody foresaw, a few times; then it runs until it is stopped."""
-
-    def __init__(self, crashes):
-        self.crashes = crashes
-        self.running = False
-
-    async def run(self, stop):
-        if self.crashes:
-            self.crashes -= 1
-            raise ArithmeticError("nobody foresaw this")
-        self.running = True
-        await stop.wait()
 
 
 @pytest.fixture
@@ -151,19 +134,6 @@ async def test_a_relay_alone_publishes_and_shows_its_health_but_no_api(with_rela
 
     assert answers == [200, 200, 404]
     assert [row.status for row in await rows()] == ["published"]
-
-
-async def test_a_relay_that_crashes_is_told_of_and_run_again():
-    relay, stop = CrashingRelay(crashes=3), asyncio.Event()
-
-    with capture_logs() as lines:
-        keeping = asyncio.create_task(keep_running(relay, stop, restart=Backoff(first=0.01, most=0.01)))
-        await eventually(lambda: relay.running)
-        stop.set()
-        await asyncio.wait_for(keeping, 5)
-
-    assert [(line["event"], line["crashes"]) for line in lines] == [("relay.crashed", n) for n in (1, 2, 3)]
-    assert str(lines[0]["exc_info"]) == "nobody foresaw this"
 
 
 @on_sqlite
