@@ -54,6 +54,7 @@ def begin(services, outbox, broker_url):
         "TIDINGS_BROKER_URL": broker_url,
         "TIDINGS_DRAIN_SECONDS": "0",
         "TIDINGS_RELAY_IN_API": "false",
+        "TIDINGS_LINK_SECRET": "a-link-secret-of-at-least-32-characters",
     }
 
     def begin(what):
