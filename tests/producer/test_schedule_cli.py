@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
+from support.commands import run_command
 from support.databases import on_sqlite
-from support.processes import open_services
 
 WHY = ("--why", "the mail server moves")
 
@@ -15,16 +16,15 @@ pytestmark = [on_sqlite, pytest.mark.slow]
 @pytest.fixture
 def schedule_says(tmp_path, database_url, engine):  # noqa: ARG001 - its tables
     """Run `schedule ...` with the least it needs; return its exit code and the lines it said."""
-    with open_services(tmp_path) as services:
 
-        async def said(*arguments, mail="ops@example.org"):
-            ours = {"TIDINGS_DATABASE_URL": database_url, "USER": "ada", "TIDINGS_OPERATOR_TIME_ZONE": "Europe/Berlin"}
-            service = services.start(
-                "producer_service", "schedule", *arguments, env=ours | {"TIDINGS_OPERATOR_MAIL": mail}
-            )
-            return await asyncio.to_thread(service.process.wait, 60), service.said.splitlines()
+    async def said(*arguments, mail="ops@example.org"):
+        ours = {"TIDINGS_DATABASE_URL": database_url, "USER": "ada", "TIDINGS_OPERATOR_TIME_ZONE": "Europe/Berlin"}
+        env = ours | {"TIDINGS_OPERATOR_MAIL": mail}
+        run = partial(run_command, "producer_service", "schedule", *arguments, env=env, folder=tmp_path)
+        ended = await asyncio.to_thread(run)
+        return ended.code, ended.said
 
-        yield said
+    return said
 
 
 async def test_a_preview_shows_the_wall_and_utc_across_a_turn_of_the_clock(schedule_says):
