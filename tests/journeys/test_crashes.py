@@ -12,7 +12,7 @@ from support.private_rabbit import PrivateRabbit
 from support.smtp import HANG, TAKEN
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.crash]
 
 
 @pytest.fixture
