@@ -215,7 +215,8 @@ def _api(parts: _Parts, relay: LaneRelays | None, account_parts: AccountParts, k
 def _ingestion(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> APIRouter:
     door = Door(keys=keys, rates=Rates(), high_water=parts.high_water)
     reader = EnvelopeReader([*EVENTS, *COMMANDS])
-    reception = Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics)
+    longest = timedelta(days=parts.settings.longest_delay_days)
+    reception = Reception(door=door, ingestion=ingestion, reader=reader, metrics=parts.metrics, longest_delay=longest)
     return build_ingestion_routes(reception, Cancelling(door=door, engine=parts.engine))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.ingestion.idempotency import Answer, InProgress, Once, Turns, store_answer, stored_answer
+from producer_service.ingestion.placement import AT_ONCE, Placement
 from producer_service.ingestion.refusals import FieldError, Location, Reason, Refusal
 from producer_service.ingestion.rows import conflicting, insert_new, same_message
 from producer_service.outbox import row_of
@@ -26,6 +27,7 @@ class Candidate:
 
     envelope: Envelope[Contract]
     at: Location = ()
+    placement: Placement = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class _Round:
     def _place(self, candidate: Candidate) -> Outcome:
         event_id = candidate.envelope.id
         try:
-            row = row_of(candidate.envelope)
+            row = row_of(candidate.envelope) | candidate.placement.columns()
         except OversizedMessage:
             detail = f"the message would have more than {LARGEST_BODY} bytes"
             return Refusal(Reason.OVERSIZED, (FieldError(candidate.at, detail),), event_id)

@@ -30,7 +30,11 @@ _SHORT: dict[str, Any] = {
     "description": "The short form. Unless they are given, `source` is the API key's, `id` a new one, `time` now.",
     "required": ["type", "data"],
     "properties": {"type": _PLAIN, "data": {"type": "object"}}
-    | dict.fromkeys(("id", "source", "subject", "time", "correlationid", "causationid", "traceparent"), _PLAIN),
+    | dict.fromkeys(("id", "source", "subject", "time", "correlationid", "causationid", "traceparent"), _PLAIN)
+    | {
+        "deliverat": {"type": "string", "format": "date-time", "description": "Not before this moment."},
+        "lane": {"enum": ["normal", "bulk"], "description": "`bulk` keeps nobody waiting who stands in `normal`."},
+    },
 }
 _CLOUDEVENT: dict[str, Any] = {
     "type": "object",

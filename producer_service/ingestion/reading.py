@@ -7,12 +7,14 @@ whether nothing would be lost on the way, and whether the outbox can hold it.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
 import uuid_utils.compat
 
 from producer_service.ingestion.offers import Form, Offer
+from producer_service.ingestion.placement import NAMES, Placement, placement_of
 from producer_service.ingestion.refusals import FieldError, Reason, Refusal, Refused
 from producer_service.ingestion.scopes import Scope
 from producer_service.trace_context import TRACEPARENT
@@ -22,6 +24,9 @@ from shared.envelope import Envelope, EnvelopeReader, schema_uri
 from shared.errors import FieldProblem, InvalidEnvelope
 
 CARRIED = "id, source, type, subject, time, datacontenttype, dataschema, correlationid, causationid, traceparent, data"
+LEFT_BEHIND = ("tracestate", *NAMES)
+"""Known, and not carried on."""
+
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,254}")
 """The id becomes a path of this API, a key of databases and a header of mails."""
 
@@ -41,12 +46,13 @@ YEARS = range(1970, 9999)
 class Reading:
     """Reads what one request offers, for one key."""
 
-    def __init__(self, reader: EnvelopeReader, *, scope: Scope, travel: Travel) -> None:
+    def __init__(self, reader: EnvelopeReader, *, scope: Scope, travel: Travel, longest_delay: timedelta) -> None:
         """`travel` stands in for what an event does not say of itself."""
         self._reader = reader
         self._types = reader.types
         self._scope = scope
         self._travel = travel
+        self._longest_delay = longest_delay
 
     def read(self, offer: Offer) -> Envelope[Contract]:
         """Return the envelope to record. Raises Refused, with every field that is wrong."""
@@ -62,9 +68,16 @@ class Reading:
             raise _refused(offer, problems)
         return self._travelling(envelope, attributes)
 
+    def place(self, offer: Offer) -> Placement:
+        """Return where in the outbox it is to stand. Raises Refused."""
+        found = placement_of(offer.attributes, longest=self._longest_delay)
+        if isinstance(found, Placement):
+            return found
+        raise _refused(offer, found)
+
     def _completed(self, offer: Offer) -> dict[str, Any]:
         """Fill in what may be left out, and take away what is known and not carried on."""
-        attributes = {name: value for name, value in offer.attributes.items() if name != "tracestate"}
+        attributes = {name: value for name, value in offer.attributes.items() if name not in LEFT_BEHIND}
         schema = attributes.pop("dataschema", None)
         if offer.form is Form.SHORT:
             attributes["specversion"] = "1.0"
@@ -142,5 +155,5 @@ def _what_would_be_right(problem: FieldProblem) -> str:
     if problem.rule != "extra_forbidden":
         return problem.detail
     if len(problem.location) == 1:
-        return f"is no attribute that is carried on; these are: {CARRIED}"
+        return f"is no attribute that is carried on; these are: {CARRIED}; deliverat and lane place it"
     return "is no field of this type; leave it out"

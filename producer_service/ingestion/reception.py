@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from fastapi import Request, Response
 
@@ -24,12 +25,21 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 class Reception:
     """Takes requests in. Raises the Problem that each must be answered with instead."""
 
-    def __init__(self, *, door: Door, ingestion: Ingestion, reader: EnvelopeReader, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        door: Door,
+        ingestion: Ingestion,
+        reader: EnvelopeReader,
+        metrics: Metrics,
+        longest_delay: timedelta,
+    ) -> None:
         """`reader` knows the contracts of everything that may be sent."""
         self._door = door
         self._ingestion = ingestion
         self._reader = reader
         self._metrics = metrics
+        self._longest_delay = longest_delay
 
     async def take_one(self, request: Request) -> Response:
         """Take one event or command in."""
@@ -51,7 +61,7 @@ class Reception:
         self, request: Request, caller: Caller, body: bytes, entries: Sequence[Offer | Refusal], tell: Tell
     ) -> Response:
         allowance = self._door.charge(caller.key, len(entries))
-        reading = Reading(self._reader, scope=caller.key.scope, travel=caller.travel)
+        reading = Reading(self._reader, scope=caller.key.scope, travel=caller.travel, longest_delay=self._longest_delay)
 
         async def read() -> Sequence[Candidate | Refusal]:
             found: list[Candidate | Refusal] = []
@@ -69,7 +79,7 @@ def _read(reading: Reading, entry: Offer | Refusal) -> Candidate | Refusal:
     if isinstance(entry, Refusal):
         return entry
     try:
-        return Candidate(reading.read(entry), entry.at)
+        return Candidate(reading.read(entry), entry.at, reading.place(entry))
     except Refused as error:
         return error.refusal
 

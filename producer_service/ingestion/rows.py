@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 from pydantic_core import from_json
-from sqlalchemy import ARRAY, DateTime, LargeBinary, Table, Text, bindparam, func, select
+from sqlalchemy import ARRAY, DateTime, LargeBinary, SmallInteger, Table, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,8 @@ from producer_service.models import OutboxRow
 
 OUTBOX = cast("Table", OutboxRow.__table__)
 
-TYPES: Mapping[str, Any] = {"payload": LargeBinary(), "time": DateTime(timezone=True)}
+MOMENT = DateTime(timezone=True)
+TYPES: Mapping[str, Any] = {"payload": LargeBinary(), "time": MOMENT, "deliver_at": MOMENT, "lane": SmallInteger()}
 """Of the columns that are no text."""
 
 COMPARED = ("source", "type", "subject", "data")

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 from producer.ingestion.conftest import DATA, a_cloudevent, an_event
@@ -17,7 +18,8 @@ TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
 def envelope_of(event, *, sources=("/shop", "/shop/*"), travel=None):
-    reading = Reading(READER, scope=Scope(["user.*"], sources), travel=travel or Travel(correlation_id="c-1"))
+    scope, travel = Scope(["user.*"], sources), travel or Travel(correlation_id="c-1")
+    reading = Reading(READER, scope=scope, travel=travel, longest_delay=timedelta(days=1))
     return reading.read(read_one(json.dumps(event).encode(), "application/json", {}))
 
 
