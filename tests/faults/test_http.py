@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 
 import pytest
 from support.clients_over_http import register
+from support.mails import LINK_SECRET
 from support.processes import resident_bytes
 from support.sockets import a_post, raw_connection
 from support.waiting import eventually
@@ -34,6 +35,7 @@ async def api(services, tmp_path):
         "TIDINGS_DATABASE_URL": f"sqlite:///{tmp_path}/producer.db",
         "TIDINGS_BROKER_URL": "amqp://nobody@127.0.0.1:1/",
         "TIDINGS_DRAIN_SECONDS": "0",
+        "TIDINGS_LINK_SECRET": LINK_SECRET,
     }
     await asyncio.to_thread(services.run, "producer_service", "migrate", env=env)
     api = services.start("producer_service", "api", env=env)
