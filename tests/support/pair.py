@@ -24,6 +24,7 @@ from support.waiting import eventually
 from yarl import URL
 
 from consumer_service.queues import topology_of
+from consumer_service.tasks.send_mail import SendMail
 from consumer_service.tasks.verification_mail import SendVerificationMail
 from consumer_service.worker import Worker
 from producer_service.models import OutboxRow, User
@@ -31,7 +32,7 @@ from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.topology import RUNGS
 
 MAIL, BOOKKEEPING = "consumer.mail", "consumer.bookkeeping"
-TOPOLOGY = topology_of([SendVerificationMail, Bookkeeping])
+TOPOLOGY = topology_of([SendVerificationMail, SendMail, Bookkeeping])
 MIXTURE = (PROMPT, PROMPT, LATE, PROMPT, PROMPT, NEVER)
 
 
