@@ -177,8 +177,8 @@ class Transactions:
 
     def _committing(self, connection: Any) -> None:
         written = self._forget(connection)
-        for point, beginning in (("P6", "UPDATE outbox"), ("C4", "INSERT INTO effects")):
-            if any(statement.startswith(beginning) for statement in written):
+        for point, beginning, about in (("P6", "UPDATE outbox", "published_at"), ("C4", "INSERT INTO effects", "")):
+            if any(statement.startswith(beginning) and about in statement for statement in written):
                 self._doom.passes(point)
 
     def _forget(self, connection: Any) -> list[str]:
