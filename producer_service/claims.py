@@ -136,12 +136,12 @@ class Claims:
 
 
 def _is(column: Any, status: Status) -> ColumnElement[bool]:
-    return column == written_out(status)  # type: ignore[no-any-return]
+    return column == written_out(status)  # type: ignore[no-any-return]  # SQLAlchemy types a comparison as Any
 
 
 def _stands_in(column: Any, lane: Lane) -> ColumnElement[bool]:
     """Write the lane out, so that the one plan for all values is made for this one."""
-    return column == literal_column(str(int(lane)), Integer)  # type: ignore[no-any-return]
+    return column == literal_column(str(int(lane)), Integer)  # type: ignore[no-any-return]  # see above
 
 
 def _search(lane: Lane) -> Select[Any]:
