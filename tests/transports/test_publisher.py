@@ -117,7 +117,8 @@ async def test_a_connection_closed_by_the_broker_is_replaced_by_the_next_batch(r
 async def test_those_who_wait_to_send_on_a_session_that_ended_learn_that_nothing_is_known(url):
     broker = URL(url)
     async with fault_proxy(str(broker.host), int(broker.port or 0)) as proxy:
-        publisher = RabbitPublisher(str(broker.with_host("127.0.0.1").with_port(proxy.port)), name="test", confirm_seconds=1)
+        through = broker.with_host("127.0.0.1").with_port(proxy.port)
+        publisher = RabbitPublisher(str(through), name="test", confirm_seconds=1)
         await publisher.publish([an_outgoing()])
         proxy.bytes_per_second = 1
         much = [an_outgoing(a_message(body=bytes(LARGEST_BODY))) for _ in range(80)]
