@@ -141,7 +141,7 @@ def _is(column: Any, status: Status) -> ColumnElement[bool]:
 
 def _stands_in(column: Any, lane: Lane) -> ColumnElement[bool]:
     """Write the lane out, so that the one plan for all values is made for this one."""
-    return column == literal_column(str(int(lane)), Integer)  # type: ignore[no-any-return]  # see above
+    return column == literal_column(str(int(lane)), Integer)  # type: ignore[no-any-return]  # the same: Any
 
 
 def _search(lane: Lane) -> Select[Any]:

@@ -112,7 +112,7 @@ async def test_a_claim_that_found_all_there_was_is_followed_by_a_rest(make_relay
 
     async with running(relay):
         await eventually(all_published)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # In which a second look would be taken; that none is cannot be waited for.
 
     assert relay._idle_turns == 1
 

@@ -131,7 +131,7 @@ async def test_a_body_that_trickles_is_cut_off_in_time_over_a_socket():
 
     async def trickle():
         yield b"x"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # The slow client itself: longer than it is granted.
         yield b"y"
 
     async with serving(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
