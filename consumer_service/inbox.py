@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from consumer_service.claim import Remembered, Status, Verdict, judge
 from consumer_service.dispatch import Assignment, Key
+from consumer_service.driver import Database, one_statement, within
 from consumer_service.inbox_rows import Finish, finish_rows, insert_rows, remembered, start_again
 
 TAKES_OVER = frozenset({Verdict.GRANTED, Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
@@ -31,9 +32,6 @@ class Inbox:
     def __init__(self, engine: AsyncEngine, *, worker: str) -> None:
         """Remember the database. Every statement carries the engine's deadlines."""
         self._engine = engine
-        # What is one statement there needs no transaction around it, nor two round trips to open and close one.
-        is_one = engine.dialect.name == "postgresql"
-        self._one_statement = engine.execution_options(isolation_level="AUTOCOMMIT") if is_one else engine
         self._worker = worker
         # Counted, because a twin may be started between the commit of an end and our taking note of it.
         self._working_on: Counter[Key] = Counter()
@@ -57,8 +55,8 @@ class Inbox:
 
     async def _start(self, wanted: Sequence[Assignment], *, alone: bool) -> list[Verdict]:
         """Insert all, which is all there is to do for most; then take a transaction for those that were there."""
-        async with self._one_statement.begin() as connection:
-            verdicts, known = await self._insert(connection, wanted, Status.STARTED)
+        async with one_statement(self._engine) as database:
+            verdicts, known = await self._insert(database, wanted, Status.STARTED)
         if known:
             async with self._engine.begin() as connection:
                 verdicts |= await self._claim_known(
@@ -79,7 +77,7 @@ class Inbox:
                 return key in mine or key not in self._working_on
 
             connection = await session.connection()
-            verdicts, known = await self._insert(connection, wanted, Status.DONE)
+            verdicts, known = await self._insert(within(connection), wanted, Status.DONE)
             if known:
                 verdicts |= await self._claim_known(connection, known, Status.DONE, alone=False, is_idle=is_idle)
             yield session, _hand_out(wanted, verdicts)
@@ -87,8 +85,8 @@ class Inbox:
     async def finish(self, finishes: Sequence[Finish]) -> None:
         """Record how these ended, and commit. A pair that is done, or that another worker has taken, stays as it is."""
         if finishes:
-            async with self._one_statement.begin() as connection:
-                await finish_rows(connection, sorted(finishes, key=lambda finish: finish.key), holder=self._worker)
+            async with one_statement(self._engine) as database:
+                await finish_rows(database, sorted(finishes, key=lambda finish: finish.key), holder=self._worker)
             self._forget(finish.key for finish in finishes)
 
     def _is_nobody_elses(self, key: Key) -> bool:
@@ -102,14 +100,14 @@ class Inbox:
                 del self._working_on[key]
 
     async def _insert(
-        self, connection: AsyncConnection, wanted: Sequence[Assignment], status: Status
+        self, database: Database, wanted: Sequence[Assignment], status: Status
     ) -> tuple[dict[Key, Verdict], list[Assignment]]:
         """Insert first: a concurrent twin waits here for the other's commit, and then finds the row.
 
         Returns a verdict for each that is new, and those that are not.
         """
         ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
-        fresh = await insert_rows(connection, [_row(each) for each in ordered], status=status, holder=self._worker)
+        fresh = await insert_rows(database, [_row(each) for each in ordered], status=status, holder=self._worker)
         return dict.fromkeys(fresh, Verdict.GRANTED), [each for each in ordered if each.key not in fresh]
 
     async def _claim_known(

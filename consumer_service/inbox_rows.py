@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer_service.claim import Remembered, Status
 from consumer_service.dispatch import Key
+from consumer_service.driver import Database
 from consumer_service.models import InboxMessage, WorkerRow
 
 KEY = tuple_(InboxMessage.task, InboxMessage.message_id)
@@ -58,28 +59,31 @@ class Finish:
 
 
 async def insert_rows(
-    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
+    database: Database, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
 ) -> set[Key]:
     """Insert these with this status and return which of them were not there yet.
 
     A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout.
     """
-    fixed = {"status": status, "holder": holder}
-    if connection.dialect.name == "postgresql":
-        inserted = await connection.execute(_insert_arrays(status, holder), _arrays(rows))
+    if database.has_arrays:
+        inserted = await database.execute(_insert_arrays(status, holder), _arrays(rows))
     else:
-        statement = sqlite.insert(InboxMessage).values(finished_at=_finished_at(status)).on_conflict_do_nothing()
-        inserted = await connection.execute(
-            statement.returning(InboxMessage.task, InboxMessage.message_id), [{**row, **fixed} for row in rows]
-        )
+        fixed = {"status": status, "holder": holder}
+        inserted = await database.execute(_insert_one(status), [{**row, **fixed} for row in rows])
     return {Key(*row) for row in inserted}
+
+
+@cache
+def _insert_one(status: Status) -> Any:
+    statement = sqlite.insert(InboxMessage).values(finished_at=_finished_at(status)).on_conflict_do_nothing()
+    return statement.returning(InboxMessage.task, InboxMessage.message_id)
 
 
 @cache
 def _insert_arrays(status: Status, holder: str) -> Any:
     given = _given("task", "message_id", "body_hash", "attempt", "replays")
-    chosen = select(*given.c, literal(status), literal(holder), _finished_at(status))
-    names = [*given.c.keys(), "status", "holder", "finished_at"]
+    chosen = select(*given.c, literal(status), literal(holder), literal(1), _finished_at(status))
+    names = [*given.c.keys(), "status", "holder", "starts", "finished_at"]
     return (
         postgresql.insert(InboxMessage)
         .from_select(names, chosen)
@@ -88,16 +92,16 @@ def _insert_arrays(status: Status, holder: str) -> Any:
     )
 
 
-async def finish_rows(connection: AsyncConnection, finishes: Sequence[Finish], *, holder: str) -> None:
+async def finish_rows(database: Database, finishes: Sequence[Finish], *, holder: str) -> None:
     """Record these ends. A row that is done, or that another worker holds, stays as it is."""
     rows = [
         {"of_task": each.key.task, "of_id": each.key.message_id, "status": each.status, "error": each.error}
         for each in finishes
     ]
-    if connection.dialect.name == "postgresql":
-        await connection.execute(_finish_arrays(holder), _arrays(rows))
+    if database.has_arrays:
+        await database.execute(_finish_arrays(holder), _arrays(rows))
     else:
-        await connection.execute(_finish_one(holder), rows)
+        await database.execute(_finish_one(holder), rows)
 
 
 @cache

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -33,10 +34,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
 from producer_service.clock import FromNow, now
+from producer_service.driver import Execute, transaction
 from producer_service.models import OutboxRow, Status, written_out
 from producer_service.verdicts import Parked, Postponed, Published, Verdict
 from shared.topology import Lane
@@ -85,29 +87,32 @@ class ClaimedRow:
 class Claim:
     """Rows that this relay may publish now, in the order of recording, for as long as the claim is open."""
 
-    def __init__(self, found: Sequence[Any], asked: int, connection: AsyncConnection) -> None:
-        """Leave out rows that must wait for an earlier one of their aggregate, which is not in this claim."""
-        found = sorted(found, key=lambda row: row.position)
-        self.rows = [ClaimedRow(*row[:-1]) for row in found if row.stranger is None or row.position < row.stranger]
-        self.last: int = found[-1].position if found else 0
+    def __init__(self, found: Sequence[Sequence[Any]], asked: int, execute: Execute, publish: Update) -> None:
+        """Leave out rows that must wait for an earlier one of their aggregate, which is not in this claim.
+
+        A row that was found begins with its position and ends with its stranger, as `_search` says.
+        """
+        found = sorted(found, key=itemgetter(0))
+        self.rows = [ClaimedRow(*row[:-1]) for row in found if row[-1] is None or row[0] < row[-1]]
+        self.last: int = found[-1][0] if found else 0
         """The position of the last row looked at; 0 when there was none."""
         self.full = len(found) == asked
         """Whether as many rows were found as were asked for, so that there may be more."""
         self.left_out = len(self.rows) < len(found)
         """Whether any row must wait for one that is in somebody else's claim."""
-        self._connection = connection
+        self._execute = execute
+        self._publish = publish
 
     async def mark(self, verdicts: Sequence[Verdict]) -> None:
         """Write down what became of rows of this claim; it counts once the claim has ended without an error."""
         published = [verdict.position for verdict in verdicts if isinstance(verdict, Published)]
-        parked = [_parameters(verdict) for verdict in verdicts if isinstance(verdict, Parked)]
-        postponed = [_parameters(verdict) for verdict in verdicts if isinstance(verdict, Postponed)]
         if published:
-            await self._connection.execute(_publish(self._connection.dialect.name), {"these": published})
-        if parked:
-            await self._connection.execute(_park(), parked)
-        if postponed:
-            await self._connection.execute(_postpone(), postponed)
+            await self._execute(self._publish, {"these": published})
+        for verdict in verdicts:
+            if isinstance(verdict, Parked):
+                await self._execute(_park(), _parameters(verdict))
+            elif isinstance(verdict, Postponed):
+                await self._execute(_postpone(), _parameters(verdict))
 
 
 class Claims:
@@ -120,6 +125,7 @@ class Claims:
         """
         self._engine = engine
         self._search = _search(lane)
+        self._publish = _publish(engine.dialect.name)
         self.side_by_side = 2 if engine.dialect.name == "postgresql" else 1
         """How many claims one relay may have open: one that is published, and one that is made ready meanwhile."""
 
@@ -130,9 +136,9 @@ class Claims:
         A row is left out while an earlier row of its aggregate is parked, postponed, or in another relay's claim.
         Leaving by an exception forgets the marks.
         """
-        async with self._engine.begin() as connection:
-            found = (await connection.execute(self._search, {"most": most, "after": after})).all()
-            yield Claim(found, most, connection)
+        async with transaction(self._engine) as execute:
+            found = await execute(self._search, {"most": most, "after": after})
+            yield Claim(found, most, execute, self._publish)
 
 
 def _is(column: Any, status: Status) -> ColumnElement[bool]:

@@ -165,8 +165,8 @@ async def test_a_claim_goes_by_the_indexes_however_long_the_backlog(engine, clai
     async with engine.begin() as connection:
         await connection.execute(text(BACKLOG))
 
-    async with claims.open(500) as claim:
-        found = await claim._connection.exec_driver_sql(explain, tuple(values[name] for name in search.positiontup))
+    async with claims._engine.connect() as claiming:
+        found = await claiming.exec_driver_sql(explain, tuple(values[name] for name in search.positiontup))
         plan = "\n".join(str(line) for line in found)
 
     assert all(index in plan for index in ("outbox_pending", "outbox_held", "outbox_unpublished"))

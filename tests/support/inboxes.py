@@ -1,11 +1,10 @@
 """Assignments for an inbox, what it holds, and inboxes that note what is recorded or fail as they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from copy import copy
 from datetime import timedelta
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -125,16 +124,35 @@ class LingeringEngine:
         self.dialect = engine.dialect
         self._engine = engine
 
-    def execution_options(self, **options: Any) -> Self:
-        same = copy(self)
-        same._engine = self._engine.execution_options(**options)
-        return same
-
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.begin() as connection:
             yield connection
+        await self.committed()
+
+    async def raw_connection(self) -> "BorrowedConnection":
+        return BorrowedConnection(await self._engine.raw_connection(), committed=self.committed)
+
+    async def committed(self) -> None:
+        """Keep whoever has committed waiting."""
         await asyncio.sleep(0.1)
+
+
+class BorrowedConnection:
+    """A pool's connection, and its driver: every statement commits, and what it brought is handed over after that."""
+
+    def __init__(self, borrowed: Any, *, committed: Callable[[], Awaitable[None]]) -> None:
+        self._borrowed = borrowed
+        self._committed = committed
+        self.driver_connection = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._borrowed, name)
+
+    async def fetch(self, text: str, *values: Any) -> Any:
+        rows = await self._borrowed.driver_connection.fetch(text, *values)
+        await self._committed()
+        return rows
 
 
 class ForgetfulEngine(LingeringEngine):
@@ -142,17 +160,9 @@ class ForgetfulEngine(LingeringEngine):
 
     loses_its_answer = True
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__(engine)
-        self._given = self
-        """Itself, also in copies with other options: they lose one answer between them."""
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.begin() as connection:
-            yield connection
-        if self._given.loses_its_answer:
-            self._given.loses_its_answer = False
+    async def committed(self) -> None:
+        if self.loses_its_answer:
+            self.loses_its_answer = False
             raise OperationalError("COMMIT", None, Exception("the answer was lost"))
 
 

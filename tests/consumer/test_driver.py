@@ -1,0 +1,76 @@
+"""Statements that stand for themselves."""
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, insert, literal, select
+from sqlalchemy.exc import DBAPIError
+
+from consumer_service.database import DATABASE_ERRORS, open_engine
+from consumer_service.driver import one_statement, within
+
+MARKS = Table("marks", MetaData(), Column("name", Text, primary_key=True), Column("size", Integer, nullable=False))
+MARK = insert(MARKS).values(name=bindparam("the_name", type_=Text), size=literal(7)).returning(MARKS.c.name)
+
+
+class Interrupted(Exception):
+    """Something else went wrong."""
+
+
+@pytest.fixture
+async def engine(database_url):
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(MARKS.create)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def names(engine):
+    """Return what anybody else sees."""
+
+    async def names():
+        async with engine.connect() as connection:
+            return list((await connection.execute(select(MARKS.c.name))).scalars())
+
+    return names
+
+
+async def test_one_statement_is_committed_and_says_what_it_brought(engine, names):
+    async with one_statement(engine) as database:
+        brought = [tuple(row) for row in await database.execute(MARK, {"the_name": "a"})]
+
+    assert brought == [("a",)]
+    assert await names() == ["a"]
+    assert engine.pool.checkedout() == 0
+
+
+async def test_within_a_transaction_it_is_undone_with_it(engine, names):
+    async def fail():
+        async with engine.begin() as connection:
+            await within(connection).execute(MARK, {"the_name": "a"})
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await fail()
+
+    assert await names() == []
+
+
+async def test_a_refusal_is_an_error_as_sqlalchemy_has_them_and_costs_no_connection(engine, names):
+    async def mark():
+        async with one_statement(engine) as database:
+            await database.execute(MARK, {"the_name": "a"})
+
+    await mark()
+    for _ in range(30):
+        with pytest.raises(DBAPIError, match=r"(?i)unique"):
+            await mark()
+
+    assert await names() == ["a"]
+    assert engine.pool.checkedout() == 0
+
+
+async def test_a_database_that_is_away_is_one_of_the_errors_that_are_waited_out(no_database):
+    with pytest.raises(DATABASE_ERRORS):
+        async with one_statement(no_database):
+            pass
