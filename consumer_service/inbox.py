@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from consumer_service.claim import Remembered, Status, Verdict, judge
 from consumer_service.dispatch import Assignment, Key
 from consumer_service.driver import Database, one_statement, within
-from consumer_service.inbox_rows import Finish, finish_rows, insert_rows, remembered, start_again
+from consumer_service.inbox_rows import Finish, finish_rows, insert_rows, remembered, row_of, start_again
+from consumer_service.task import Guarantee
 
 TAKES_OVER = frozenset({Verdict.GRANTED, Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
 """Verdicts by which this worker becomes the holder: to do the work, or to record that nobody will."""
@@ -56,7 +57,7 @@ class Inbox:
     async def _start(self, wanted: Sequence[Assignment], *, alone: bool) -> list[Verdict]:
         """Insert all, which is all there is to do for most; then take a transaction for those that were there."""
         async with one_statement(self._engine) as database:
-            verdicts, known = await self._insert(database, wanted, Status.STARTED)
+            verdicts, known = await self._insert(database, wanted, Status.STARTED, hurried=_may_be_forgotten(wanted))
         if known:
             async with self._engine.begin() as connection:
                 verdicts |= await self._claim_known(
@@ -85,8 +86,9 @@ class Inbox:
     async def finish(self, finishes: Sequence[Finish]) -> None:
         """Record how these ended, and commit. A pair that is done, or that another worker has taken, stays as it is."""
         if finishes:
+            last = {finish.key: finish for finish in finishes}
             async with one_statement(self._engine) as database:
-                await finish_rows(database, sorted(finishes, key=lambda finish: finish.key), holder=self._worker)
+                await finish_rows(database, [last[key] for key in sorted(last)], holder=self._worker)
             self._forget(finish.key for finish in finishes)
 
     def _is_nobody_elses(self, key: Key) -> bool:
@@ -100,14 +102,15 @@ class Inbox:
                 del self._working_on[key]
 
     async def _insert(
-        self, database: Database, wanted: Sequence[Assignment], status: Status
+        self, database: Database, wanted: Sequence[Assignment], status: Status, *, hurried: bool = False
     ) -> tuple[dict[Key, Verdict], list[Assignment]]:
         """Insert first: a concurrent twin waits here for the other's commit, and then finds the row.
 
         Returns a verdict for each that is new, and those that are not.
         """
         ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
-        fresh = await insert_rows(database, [_row(each) for each in ordered], status=status, holder=self._worker)
+        rows = [row_of(each) for each in ordered]
+        fresh = await insert_rows(database, rows, status=status, holder=self._worker, hurried=hurried)
         return dict.fromkeys(fresh, Verdict.GRANTED), [each for each in ordered if each.key not in fresh]
 
     async def _claim_known(
@@ -125,7 +128,7 @@ class Inbox:
         taking = TAKES_OVER if status is Status.STARTED else {Verdict.GRANTED}
         taken_over = [each for each in known if verdicts[each.key] in taking]
         if taken_over:
-            again = [_row(each) | _starts(each, rows[each.key]) for each in taken_over]
+            again = [row_of(each) | _starts(each, rows[each.key]) for each in taken_over]
             await start_again(connection, again, status=status, holder=self._worker)
         return verdicts
 
@@ -138,14 +141,13 @@ class Inbox:
         return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=is_mine, alone=alone)
 
 
-def _row(each: Assignment) -> dict[str, Any]:
-    return {
-        "task": each.key.task,
-        "message_id": each.key.message_id,
-        "body_hash": each.body_hash,
-        "attempt": each.delivery.message.attempt,
-        "replays": each.replays,
-    }
+def _may_be_forgotten(wanted: Iterable[Assignment]) -> bool:
+    """Whether a crash of the database server may forget that these were started, and no promise is broken.
+
+    What is at least once may be started again then, as after a crash between its start and its end. What is at most
+    once must never be: its start waits for the disk.
+    """
+    return all(each.task.guarantee is Guarantee.AT_LEAST_ONCE for each in wanted)
 
 
 def _starts(each: Assignment, row: Remembered) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    true,
     tuple_,
     update,
 )
@@ -28,19 +29,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer_service.claim import Remembered, Status
-from consumer_service.dispatch import Key
+from consumer_service.dispatch import Assignment, Key
 from consumer_service.driver import Database
 from consumer_service.models import InboxMessage, WorkerRow
 
 KEY = tuple_(InboxMessage.task, InboxMessage.message_id)
+
+STARTED_ROW = ("task", "message_id", "body_hash", "attempt", "replays")
+FINISHED_ROW = (*STARTED_ROW, "status", "error")
 
 AGAIN = ("of_task", "of_id", "starts", "attempt", "replays")
 
 TYPES: Mapping[str, Any] = {
     "task": Text(),
     "message_id": Text(),
-    "of_task": Text(),
-    "of_id": Text(),
     "body_hash": LargeBinary(),
     "attempt": Integer(),
     "replays": Integer(),
@@ -51,22 +53,39 @@ TYPES: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How one started pair ended."""
+    """How one that was started ended."""
 
-    key: Key
+    assignment: Assignment
     status: Status
     error: str | None = None
 
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return self.assignment.key
+
+
+def row_of(assignment: Assignment) -> dict[str, Any]:
+    """Return what the inbox remembers of a message, by column."""
+    return {
+        "task": assignment.key.task,
+        "message_id": assignment.key.message_id,
+        "body_hash": assignment.body_hash,
+        "attempt": assignment.delivery.message.attempt,
+        "replays": assignment.replays,
+    }
+
 
 async def insert_rows(
-    database: Database, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
+    database: Database, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str, hurried: bool = False
 ) -> set[Key]:
     """Insert these with this status and return which of them were not there yet.
 
-    A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout.
+    A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout. When
+    `hurried`, PostgreSQL commits without waiting for its disk, and a crash of its server may forget the rows.
     """
     if database.has_arrays:
-        inserted = await database.execute(_insert_arrays(status, holder), _arrays(rows))
+        inserted = await database.execute(_insert_arrays(status, holder, hurried), _arrays(rows))
     else:
         fixed = {"status": status, "holder": holder}
         inserted = await database.execute(_insert_one(status), [{**row, **fixed} for row in rows])
@@ -80,10 +99,14 @@ def _insert_one(status: Status) -> Any:
 
 
 @cache
-def _insert_arrays(status: Status, holder: str) -> Any:
-    given = _given("task", "message_id", "body_hash", "attempt", "replays")
+def _insert_arrays(status: Status, holder: str, hurried: bool) -> Any:  # noqa: FBT001 - a key of the cache
+    given = _given(STARTED_ROW)
     chosen = select(*given.c, literal(status), literal(holder), literal(1), _finished_at(status))
-    names = [*given.c.keys(), "status", "holder", "starts", "finished_at"]
+    if hurried:
+        # True for this one transaction, which is this one statement: no round trip is spent on saying so.
+        hurry = select(func.set_config("synchronous_commit", "off", true()).label("hurry")).cte("hurry")
+        chosen = chosen.where(hurry.c.hurry.is_not(None))
+    names = [*STARTED_ROW, "status", "holder", "starts", "finished_at"]
     return (
         postgresql.insert(InboxMessage)
         .from_select(names, chosen)
@@ -93,11 +116,11 @@ def _insert_arrays(status: Status, holder: str) -> Any:
 
 
 async def finish_rows(database: Database, finishes: Sequence[Finish], *, holder: str) -> None:
-    """Record these ends. A row that is done, or that another worker holds, stays as it is."""
-    rows = [
-        {"of_task": each.key.task, "of_id": each.key.message_id, "status": each.status, "error": each.error}
-        for each in finishes
-    ]
+    """Record these ends, of different pairs. A row that is done, or that another worker holds, stays as it is.
+
+    A start that the database has forgotten is made up for: what has ended is known, whatever was known before.
+    """
+    rows = [row_of(each.assignment) | {"status": each.status, "error": each.error} for each in finishes]
     if database.has_arrays:
         await database.execute(_finish_arrays(holder), _arrays(rows))
     else:
@@ -106,22 +129,23 @@ async def finish_rows(database: Database, finishes: Sequence[Finish], *, holder:
 
 @cache
 def _finish_arrays(holder: str) -> Any:
-    given = _given("of_task", "of_id", "status", "error")
-    return (
-        update(InboxMessage)
-        .where(InboxMessage.task == given.c.of_task, InboxMessage.message_id == given.c.of_id)
-        .where(InboxMessage.holder == holder, InboxMessage.status != Status.DONE)
-        .values(status=given.c.status, error=given.c.error, finished_at=func.current_timestamp())
-    )
+    given = _given(FINISHED_ROW)
+    names = [*FINISHED_ROW, "holder", "starts", "finished_at"]
+    chosen = select(*given.c, literal(holder), literal(1), func.current_timestamp())
+    return _or_update(postgresql.insert(InboxMessage).from_select(names, chosen), holder)
 
 
 @cache
 def _finish_one(holder: str) -> Any:
-    return (
-        update(InboxMessage)
-        .where(InboxMessage.task == bindparam("of_task"), InboxMessage.message_id == bindparam("of_id"))
-        .where(InboxMessage.holder == holder, InboxMessage.status != Status.DONE)
-        .values(status=bindparam("status"), error=bindparam("error"), finished_at=func.current_timestamp())
+    return _or_update(sqlite.insert(InboxMessage).values(holder=holder, finished_at=func.current_timestamp()), holder)
+
+
+def _or_update(insert: Any, holder: str) -> Any:
+    """Find the row by its key whatever the statistics say; a join is planned by them, and reads a table without any."""
+    return insert.on_conflict_do_update(
+        index_elements=[InboxMessage.task, InboxMessage.message_id],
+        set_={name: insert.excluded[name] for name in ("status", "error", "finished_at")},
+        where=(InboxMessage.holder == holder) & (InboxMessage.status != Status.DONE),
     )
 
 
@@ -164,7 +188,7 @@ async def start_again(
     await connection.execute(statement, [{name: row[name] for name in AGAIN} for row in named])
 
 
-def _given(*names: str) -> Any:
+def _given(names: Sequence[str]) -> Any:
     """Return a table with a column for each name, made of the arrays that `_arrays` gives."""
     arrays = [bindparam(f"each_{name}", type_=ARRAY(TYPES[name])) for name in names]
     return func.unnest(*arrays).table_valued(*names, name="given").render_derived()

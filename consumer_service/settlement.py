@@ -30,16 +30,15 @@ class Settlement:
         """What the inbox must be told; None when it knows, or when it would overwrite another delivery's row."""
         if self.assignment is None or not self.started:
             return None
-        key = self.assignment.key
         match self.outcome:
             case Done() | Duplicate():
-                return Finish(key, Status.DONE)
+                return Finish(self.assignment, Status.DONE)
             case Released():
-                return Finish(key, Status.WAITING)
+                return Finish(self.assignment, Status.WAITING)
             case Retry(error=error):
-                return Finish(key, Status.WAITING, error)
+                return Finish(self.assignment, Status.WAITING, error)
             case DeadLetter(error=error):
-                return Finish(key, Status.DEAD, error)
+                return Finish(self.assignment, Status.DEAD, error)
 
 
 def by_subscription(settlements: Iterable[Settlement]) -> list[tuple[Subscription, list[Delivery]]]:

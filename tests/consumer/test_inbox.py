@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete
 from support.builders import a_message, a_user_created, an_envelope
 from support.inboxes import (
     an_assignment,
@@ -18,6 +19,7 @@ from support.tasks import AtMostOnceTask, RecordingTask
 from consumer_service.claim import CRASH_LIMIT, Verdict
 from consumer_service.dispatch import REPLAYS
 from consumer_service.inbox import Inbox
+from consumer_service.models import InboxMessage
 from shared.transport import ATTEMPT
 
 TWENTY_ONE = timedelta(seconds=21)
@@ -197,6 +199,28 @@ async def test_what_is_done_stays_done(engine, inbox):
     await inbox.finish(done(assignment))
 
     await inbox.finish(waiting(assignment))
+
+    assert (await remembered(engine)).status == "done"
+
+
+async def test_what_has_ended_is_known_though_the_database_forgot_that_it_was_started(engine, inbox, other):
+    assignment = an_assignment()
+    assert await inbox.start([assignment]) == [GRANTED]
+    async with engine.begin() as connection:
+        await connection.execute(delete(InboxMessage))
+
+    await inbox.finish(done(assignment))
+
+    row = await remembered(engine)
+    assert (row.status, row.body_hash, row.attempt, row.starts) == ("done", assignment.body_hash, 1, 1)
+    assert await other.start([assignment]) == [Verdict.DONE]
+
+
+async def test_of_two_ends_of_one_message_in_one_go_the_last_counts(engine, inbox):
+    assignment = an_assignment()
+    await inbox.start([assignment])
+
+    await inbox.finish([*waiting(assignment), *done(assignment)])
 
     assert (await remembered(engine)).status == "done"
 

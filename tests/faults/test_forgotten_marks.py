@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.builders import a_queue, a_topology, a_user_created, an_envelope
-from support.mortal_postgres import MortalPostgres
-from support.private_postgres import NoPostgres, PrivatePostgres
+from support.mortal_postgres import a_forgetful_postgres
 from support.transports import WatchedTransport
 from support.waiting import eventually
 
@@ -21,19 +20,12 @@ from producer_service.settings import Settings
 pytestmark = pytest.mark.fault
 
 QUEUE = "consumer.mail"
-UNHURRIED = "wal_writer_delay=10000"
-"""Milliseconds. By default a commit that nobody waits for is on disk after half a second at most."""
 
 
 @pytest.fixture
 def mortal_postgres():
-    try:
-        private = PrivatePostgres(UNHURRIED)
-    except NoPostgres as reason:
-        pytest.skip(f"{reason}, and another one is not ours to hurt: install Debian's `postgresql`")
-    private.start()
-    yield MortalPostgres(private)
-    private.close()
+    with a_forgetful_postgres() as postgres:
+        yield postgres
 
 
 @asynccontextmanager

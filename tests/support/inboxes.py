@@ -199,12 +199,12 @@ class SilentInbox(Inbox):
 
 
 def done(*assignments: Assignment) -> list[Finish]:
-    return [Finish(assignment.key, Status.DONE) for assignment in assignments]
+    return [Finish(assignment, Status.DONE) for assignment in assignments]
 
 
 def waiting(*assignments: Assignment) -> list[Finish]:
-    return [Finish(assignment.key, Status.WAITING, "later") for assignment in assignments]
+    return [Finish(assignment, Status.WAITING, "later") for assignment in assignments]
 
 
 def dead(*assignments: Assignment) -> list[Finish]:
-    return [Finish(assignment.key, Status.DEAD, "never") for assignment in assignments]
+    return [Finish(assignment, Status.DEAD, "never") for assignment in assignments]

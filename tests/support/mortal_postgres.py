@@ -1,15 +1,16 @@
 """A PostgreSQL that a test may hurt, and what it does to it; healed again when each context is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
 import asyncpg
+import pytest
 from support.databases import PostgresServer
 from support.faultproxy import FaultProxy
-from support.private_postgres import PrivatePostgres
+from support.private_postgres import NoPostgres, PrivatePostgres
 from support.waiting import eventually
 from yarl import URL
 
@@ -20,6 +21,10 @@ OTHERS = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
 """Everybody's connections but ours."""
 
 END = "pg_terminate_backend(pid) FROM pg_stat_activity"
+
+
+UNHURRIED = "wal_writer_delay=10000"
+"""Milliseconds. By default a commit that nobody waits for is on disk after half a second at most."""
 
 
 class MortalPostgres(PostgresServer):
@@ -132,3 +137,17 @@ class Behind:
         async with self.server.new_database() as url:
             is_it = next(self.made) == self.database
             yield str(URL(url).with_port(self.proxy.port)) if is_it else url
+
+
+@contextmanager
+def a_forgetful_postgres() -> Iterator[MortalPostgres]:
+    """Run one that keeps what nobody waits for to itself for ten seconds, so that a crash forgets it."""
+    try:
+        private = PrivatePostgres(UNHURRIED)
+    except NoPostgres as reason:
+        pytest.skip(f"{reason}, and another one is not ours to hurt: install Debian's `postgresql`")
+    private.start()
+    try:
+        yield MortalPostgres(private)
+    finally:
+        private.close()

@@ -68,7 +68,7 @@ async def test_a_look_asks_table_and_inbox(engine, inbox):
         for each, letter in zip((finished, failed), letters[:2], strict=True)
     ]
     await inbox.start(assignments)
-    await inbox.finish([*done(assignments[0]), Finish(assignments[1].key, Status.WAITING, BUSY)])
+    await inbox.finish([*done(assignments[0]), Finish(assignments[1], Status.WAITING, BUSY)])
     await buried(engine, a_dead_message(died, replays=1, error="KeyError at mail.py:7"))
 
     results = await look(engine, READERS, letters)
