@@ -62,7 +62,7 @@ async def _driver_of(engine: AsyncEngine) -> AsyncIterator[Any]:
         if isinstance(error, PostgresError | InterfaceError | InternalClientError):
             raise DBAPIError(None, None, error) from error
         raise
-    borrowed.close()
+    await greenlet_spawn(borrowed.close)
 
 
 @lru_cache(maxsize=64)

@@ -72,7 +72,7 @@ async def _driver_of(engine: AsyncEngine) -> AsyncIterator[Any]:
         if isinstance(error, PostgresError | InterfaceError | InternalClientError):
             raise DBAPIError(None, None, error) from error
         raise
-    borrowed.close()
+    await greenlet_spawn(borrowed.close)
 
 
 async def _execute(driver: Any, dialect: Dialect, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:

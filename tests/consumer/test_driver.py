@@ -1,5 +1,7 @@
 """Statements that stand for themselves."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, insert, literal, select
 from sqlalchemy.exc import DBAPIError
@@ -42,6 +44,18 @@ async def test_one_statement_is_committed_and_says_what_it_brought(engine, names
     assert brought == [("a",)]
     assert await names() == ["a"]
     assert engine.pool.checkedout() == 0
+
+
+async def test_as_many_at_once_as_the_pool_lends_and_those_beyond_its_size_are_closed(postgres_engine):
+    ready = asyncio.Barrier(20)
+
+    async def one():
+        async with one_statement(postgres_engine) as database:
+            await ready.wait()
+            return [tuple(row) for row in await database.execute(select(literal(7)), {})]
+
+    assert await asyncio.gather(*(one() for _ in range(20))) == [[(7,)]] * 20
+    assert (postgres_engine.pool.checkedout(), postgres_engine.pool.checkedin()) == (0, 10)
 
 
 async def test_within_a_transaction_it_is_undone_with_it(engine, names):
