@@ -25,6 +25,7 @@ from consumer_service.registry import TASKS
 from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
 from consumer_service.worker import Worker, open_tasks
 from shared.logs import configure_logs
+from shared.loop import pass_over_what_is_loaded
 from shared.topology import Lane
 from shared.transport import Transport
 
@@ -150,6 +151,7 @@ async def _serve_while(worker: Worker | CollectorProcess, listening: socket.sock
     """Run the process, with its health app beside it until it has ended."""
     server = HealthServer(uvicorn.Config(worker.health(), log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve([listening]))
+    pass_over_what_is_loaded()
     try:
         await worker.run(stop)
     finally:

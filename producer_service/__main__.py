@@ -24,6 +24,7 @@ from producer_service.settings import (
     load_standalone_settings,
 )
 from shared.backends import open_transport
+from shared.loop import pass_over_what_is_loaded
 from shared.transport import Transport
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
@@ -66,6 +67,7 @@ async def _serve(root: Root[S_contra], settings: S_contra, port: int) -> None:
     transport, stopping = open_transport(settings.broker_url.get_secret_value(), name=name), asyncio.Event()
     with stopped_by_signals(stopping):
         async with root(settings, transport, stopping=stopping) as app:
+            pass_over_what_is_loaded()
             await serve(
                 app, host=settings.http_host, port=port, stopping=stopping, drain_seconds=settings.drain_seconds
             )

@@ -1,9 +1,10 @@
 import asyncio
+import gc
 import time
 
 from support.waiting import eventually
 
-from shared.loop import watch_lag
+from shared.loop import pass_over_what_is_loaded, watch_lag
 
 
 async def test_a_loop_that_was_held_up_is_seen_to_be_late():
@@ -16,3 +17,15 @@ async def test_a_loop_that_was_held_up_is_seen_to_be_late():
     watching.cancel()
 
     assert min(lags) >= 0
+
+
+def test_what_was_loaded_is_looked_at_by_no_collection_any_more_and_what_comes_later_is():
+    before = len(gc.get_objects())
+    try:
+        pass_over_what_is_loaded()
+        later = [before]
+
+        assert len(gc.get_objects()) < before / 10
+        assert any(each is later for each in gc.get_objects())
+    finally:
+        gc.unfreeze()

@@ -17,6 +17,7 @@ from producer_service.serving import serve
 from producer_service.settings import ApiSettings
 from shared.backends import open_transport
 from shared.logs import configure_logs
+from shared.loop import pass_over_what_is_loaded
 
 
 def cheapest() -> PasswordHash:
@@ -39,6 +40,7 @@ async def main(errand: Errand) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     hasher = argon2id() if errand.options.get("hashing") == "full" else cheapest()
     async with producer(settings, transport, stopping=stop, hasher=hasher) as app:
+        pass_over_what_is_loaded()
         await serve(app, host="127.0.0.1", port=port, stopping=stop, drain_seconds=0)
 
 

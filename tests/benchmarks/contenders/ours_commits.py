@@ -17,6 +17,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from producer_service.unit_of_work import Travel
 from shared.events import UserCreated
 from shared.logs import configure_logs
+from shared.loop import pass_over_what_is_loaded
 
 
 async def main(errand: Errand) -> None:
@@ -34,6 +35,7 @@ async def main(errand: Errand) -> None:
                 committed[message_id] = monotonic()
 
         data = [event.data for event in events(errand.count)]
+        pass_over_what_is_loaded()
         mark("first")
         await at_pace(float(errand.options["rate"]), [partial(commit, each) for each in data])
         mark("last", clocks=committed)

@@ -18,6 +18,7 @@ from consumer_service.settings import Settings
 from consumer_service.worker import Worker
 from shared.backends import open_transport
 from shared.logs import configure_logs
+from shared.loop import pass_over_what_is_loaded
 from shared.topology import Lane
 from shared.transport import Delivery, Subscription, Transport
 
@@ -78,6 +79,7 @@ async def main(errand: Errand) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     worker = Worker(settings=settings, transport=cast("Transport", transport), engine=engine, tasks=(task,))
+    pass_over_what_is_loaded()
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(_mark_the_end(worker, transport, errand, task))
         await worker.run(stop)
