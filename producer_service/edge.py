@@ -48,8 +48,8 @@ class Correlated:
             await self._app(scope, receive, send_named)
 
 
-def travel_of(request: Request) -> Travel:
-    """Return what a request hands on to the messages it causes."""
+async def travel_of(request: Request) -> Travel:
+    """Return what a request hands on to the messages it causes. A coroutine, as every dependency of a route is."""
     traceparent = request.headers.get("traceparent", "")
     return Travel(
         correlation_id=request.state.correlation_id,

@@ -47,7 +47,7 @@ class Door:
         if records and self._high_water.turn_away():
             raise Problem(OUTBOX_FULL, headers={"Retry-After": str(ROOM_SECONDS)})
         self.charge(key, 0)
-        return Caller(key, travel_of(request))
+        return Caller(key, await travel_of(request))
 
     def charge(self, key: Key, events: int) -> Allowance:
         """Take so many events from what the key may send; refuse the request when it may not send them yet."""

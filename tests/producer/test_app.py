@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -22,6 +23,7 @@ from shared.backends.memory import MemoryTransport
 
 CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
 ANN = {"email": "ann@example.org", "password": "correct horse"}
+ASKING = {"email": "ann@example.org", "purpose": "sign-in"}
 
 
 class OnePublisher:
@@ -174,3 +176,13 @@ async def test_a_full_outbox_refuses_new_work_until_it_is_drained_and_goes_on_an
 
 async def on_metrics(client, line):
     return line in (await client.get("/metrics")).text
+
+
+@on_sqlite
+@pytest.mark.parametrize(("path", "body"), [("users", ANN), ("verification-codes", ASKING)])
+async def test_no_request_is_handed_to_a_thread_of_the_framework_and_back(client, path, body):
+    before = set(threading.enumerate())
+
+    assert (await client.post(f"/v1/{path}", json=body)).status_code == 202
+
+    assert [thread.name for thread in set(threading.enumerate()) - before if "AnyIO" in thread.name] == []

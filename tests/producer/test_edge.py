@@ -35,7 +35,7 @@ async def client(registry):
 
     @app.get("/travel")
     async def travel(request: Request):
-        found = travel_of(request)
+        found = await travel_of(request)
         return [found.correlation_id, found.traceparent, structlog.contextvars.get_contextvars()["correlation_id"]]
 
     @app.get("/fail/{word}")

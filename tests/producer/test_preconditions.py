@@ -6,27 +6,27 @@ from producer_service.problems import NOT_JSON, OUTBOX_FULL, Problem
 
 
 @pytest.mark.parametrize("declared", ["application/json", "Application/JSON; charset=utf-8"])
-def test_a_body_that_is_declared_as_json_may_come_in(declared):
-    require_json(declared)
+async def test_a_body_that_is_declared_as_json_may_come_in(declared):
+    await require_json(declared)
 
 
 @pytest.mark.parametrize("declared", ["", "text/plain", "application/x-www-form-urlencoded", "application/json5", "\0"])
-def test_any_other_body_may_not(declared):
+async def test_any_other_body_may_not(declared):
     with pytest.raises(Problem) as refused:
-        require_json(declared)
+        await require_json(declared)
 
     assert refused.value.kind is NOT_JSON
 
 
-def test_nothing_is_recorded_while_the_outbox_is_full_and_the_refusal_is_counted():
+async def test_nothing_is_recorded_while_the_outbox_is_full_and_the_refusal_is_counted():
     refused = []
     high_water = HighWater(1, refused=lambda: refused.append(1))
     require_room = room_in(high_water)
-    require_room()
+    await require_room()
     high_water.observe(2)
 
     with pytest.raises(Problem) as problem:
-        require_room()
+        await require_room()
 
     assert problem.value.kind is OUTBOX_FULL
     assert problem.value.headers == {"Retry-After": str(ROOM_SECONDS)}
