@@ -3,14 +3,15 @@
 The hour begins with the first time and ends for all of them together. Every call runs in its caller's transaction.
 """
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, delete
+from sqlalchemy import Integer, bindparam, case, delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.account_models import Allowance
 from producer_service.clock import FromNow, now
-from producer_service.upserts import insert_into
+from producer_service.upserts import dialect_of, insert_into
 
 HOUR_SECONDS = 3600.0
 
@@ -30,9 +31,17 @@ async def spend(session: AsyncSession, key: bytes, *, most: int, message_id: str
 
     Waits for a use of the same allowance that is in progress. If the caller does not commit, nothing was used.
     """
-    over = Allowance.since <= FromNow(-HOUR_SECONDS)
-    row = insert_into(session, Allowance).values(key=key, since=now(), used=1, message_id=message_id)
-    spent = row.on_conflict_do_update(
+    use = {"key": key, "message_id": message_id, "most": most}
+    used, last, since, at = (await session.execute(_spend(dialect_of(session)), use)).one()
+    left = HOUR_SECONDS - (at - since).total_seconds()
+    return Spent(used <= most, last, max(1, round(left)))
+
+
+@cache
+def _spend(dialect: str) -> Any:
+    most, over = bindparam("most", type_=Integer), Allowance.since <= FromNow(-HOUR_SECONDS)
+    row = insert_into(dialect, Allowance).values(since=now(), used=1)
+    return row.on_conflict_do_update(
         index_elements=[Allowance.key],
         set_={
             "since": case((over, row.excluded.since), else_=Allowance.since),
@@ -40,9 +49,6 @@ async def spend(session: AsyncSession, key: bytes, *, most: int, message_id: str
             "message_id": case((over | (Allowance.used < most), row.excluded.message_id), else_=Allowance.message_id),
         },
     ).returning(Allowance.used, Allowance.message_id, Allowance.since, now())
-    used, last, since, at = (await session.execute(spent)).one()
-    left = HOUR_SECONDS - (at - since).total_seconds()
-    return Spent(used <= most, last, max(1, round(left)))
 
 
 async def restore(session: AsyncSession, *keys: bytes) -> None:

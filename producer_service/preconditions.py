@@ -1,7 +1,7 @@
 """What a request must fulfil before its route is entered, as dependencies of routes.
 
-None of them waits for anything, yet all are coroutines: FastAPI calls a plain function in a thread, and handing a request
-over to a thread and back costs more than all that is asked here.
+None of them waits for anything, yet all are coroutines: FastAPI calls a plain function in a thread, and handing a
+request over to a thread and back costs more than all that is asked here.
 """
 
 from collections.abc import Awaitable, Callable

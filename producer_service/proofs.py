@@ -5,7 +5,8 @@ call runs in its caller's transaction.
 """
 
 from datetime import timedelta
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Update, update
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from producer_service.account_models import Proof
 from producer_service.clock import FromNow, now
 from producer_service.refusals import ProofRefused
-from producer_service.upserts import insert_into
+from producer_service.upserts import dialect_of, insert_into
 from shared.proofs import CODE_LIFETIME, CODE_SENT_WITHIN, CODE_STEP, RESET_PASSWORD, VERIFY_EMAIL, fingerprint
 
 KEPT_FROM_REQUEST = {VERIFY_EMAIL: timedelta(days=30), RESET_PASSWORD: timedelta(hours=24)}
@@ -36,14 +37,16 @@ class Guessed(NamedTuple):
 
 async def issue(session: AsyncSession, *, holder: bytes, purpose: str, stored: bytes, user_id: UUID | None) -> None:
     """Keep what was asked for by its fingerprint. What was asked for before, here and for this purpose, is void."""
-    row = insert_into(session, Proof).values(
-        holder=holder, purpose=purpose, fingerprint=stored, user_id=user_id, created_at=now()
-    )
+    proof = {"holder": holder, "purpose": purpose, "fingerprint": stored, "user_id": user_id}
+    await session.execute(_issue(dialect_of(session)), proof)
+
+
+@cache
+def _issue(dialect: str) -> Any:
+    row = insert_into(dialect, Proof).values(created_at=now())
     renewed = {name: row.excluded[name] for name in ("fingerprint", "user_id", "created_at")}
-    await session.execute(
-        row.on_conflict_do_update(
-            index_elements=[Proof.holder, Proof.purpose], set_={**renewed, "attempts": 0, "consumed_at": None}
-        )
+    return row.on_conflict_do_update(
+        index_elements=[Proof.holder, Proof.purpose], set_={**renewed, "attempts": 0, "consumed_at": None}
     )
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from uuid import UUID, uuid4
 
 import uuid_utils.compat
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.addresses import Pseudonyms, email_key
@@ -16,7 +18,7 @@ from producer_service.password_policy import PasswordPolicy
 from producer_service.passwords import Passwords
 from producer_service.proofs import issue
 from producer_service.unit_of_work import Travel, UnitOfWork
-from producer_service.upserts import insert_into
+from producer_service.upserts import dialect_of, insert_into
 from shared.commands import SendMail
 from shared.events import UserCreated
 from shared.proofs import VERIFY_EMAIL, fingerprint
@@ -70,8 +72,7 @@ class Accounts:
         user_id, verification_id = uuid_utils.compat.uuid7(), uuid4()
         password_hash = await self._passwords.hash(registrant.password)
         async with self._unit_of_work(travel) as unit:
-            await _insert_unless_taken(unit.session, user_id, registrant, password_hash)
-            owner = await _owner_of(unit.session, registrant.email)
+            owner = await _insert_or_find(unit.session, user_id, registrant, password_hash)
             is_new = owner.id == user_id
             await self._keep_proof(unit.session, owner, verification_id, VERIFY_EMAIL if is_new else NO_PURPOSE)
             event_id = unit.record(_created(owner, verification_id) if is_new else _already_registered(owner))
@@ -87,23 +88,28 @@ class Accounts:
         await issue(session, holder=holder, purpose=purpose, stored=stored, user_id=owner.id)
 
 
-async def _insert_unless_taken(session: AsyncSession, user_id: UUID, new: Registrant, password_hash: str) -> None:
-    """Insert, or do nothing if the address is taken. Waits for a registration of the same address in progress."""
-    row = insert_into(session, User).values(
-        id=user_id,
-        email=new.email,
-        email_key=email_key(new.email),
-        name=new.name,
-        password_hash=password_hash,
-        locale=new.locale,
-        created_at=now(),
-    )
-    await session.execute(row.on_conflict_do_nothing(index_elements=[User.email_key]))
+async def _insert_or_find(session: AsyncSession, user_id: UUID, new: Registrant, password_hash: str) -> Owner:
+    """Insert, and return whose the address is: the new user's, or that of whoever registered it before.
+
+    Waits for a registration of the same address in progress. Keeps nobody from referring to the user meanwhile.
+    """
+    user = {
+        "id": user_id,
+        "email": new.email,
+        "email_key": email_key(new.email),
+        "name": new.name,
+        "password_hash": password_hash,
+        "locale": new.locale,
+    }
+    return (await session.execute(_insert(dialect_of(session)), user)).one()
 
 
-async def _owner_of(session: AsyncSession, email: str) -> Owner:
-    owner = select(User.id, User.email, User.name, User.locale).where(User.email_key == email_key(email))
-    return (await session.execute(owner)).one()
+@cache
+def _insert(dialect: str) -> Any:
+    """Write the row of a known user as well, unchanged: so it is returned, and a known address costs a write, too."""
+    row = insert_into(dialect, User).values(created_at=now())
+    unchanged = row.on_conflict_do_update(index_elements=[User.email_key], set_={"locale": User.locale})
+    return unchanged.returning(User.id, User.email, User.name, User.locale)
 
 
 def _created(owner: Owner, verification_id: UUID) -> UserCreated:

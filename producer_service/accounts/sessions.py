@@ -22,7 +22,7 @@ from producer_service.models import User
 from producer_service.passwords import Passwords
 from producer_service.refusals import NoSession, SignInRefused, TooManyAttempts
 from producer_service.unit_of_work import Travel, UnitOfWork
-from producer_service.upserts import insert_into
+from producer_service.upserts import dialect_of, insert_into
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -159,7 +159,7 @@ async def _insist_on_hash(session: AsyncSession, user_id: UUID, verified_hash: s
 
 
 async def _insert_session(session: AsyncSession, user_id: UUID, token: str, lifetime: timedelta) -> datetime:
-    row = insert_into(session, UserSession).values(
+    row = insert_into(dialect_of(session), UserSession).values(
         token_hash=_hashed(token), user_id=user_id, created_at=now(), expires_at=FromNow(lifetime.total_seconds())
     )
     expires_at: datetime = (await session.execute(row.returning(UserSession.expires_at))).scalar_one()
