@@ -103,7 +103,9 @@ async def relay_alone(
     """Open a relay without the API; the app has its health and metrics only."""
     async with _open(settings, stopping or asyncio.Event()) as parts, _relaying(parts, transport) as relay:
         # Only the outbox: the database may be that of another service, and hold nothing else of ours.
-        yield _app(parts, relay, needs=parts.outbox)
+        app = _app(parts)
+        _include_health(app, parts, relay, needs=parts.outbox)
+        yield app
 
 
 @asynccontextmanager
@@ -202,13 +204,14 @@ def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -
 
 
 def _api(parts: _Parts, relay: LaneRelays | None, account_parts: AccountParts, keys: KeyRing) -> FastAPI:
-    app = _app(parts, relay)
-    accounts = build_registering(account_parts)
+    app, accounts = _app(parts), build_registering(account_parts)
+    # A request is compared with one route after the other, so what is asked most comes first.
+    app.include_router(_ingestion(parts, keys, Ingestion(account_parts.unit_of_work)))
     app.include_router(build_routes(accounts=accounts, outbox=parts.outbox, high_water=parts.high_water))
     include_accounts(app, account_parts, high_water=parts.high_water)
     if parts.settings.catalogue:
         app.include_router(build_catalogue())
-    app.include_router(_ingestion(parts, keys, Ingestion(account_parts.unit_of_work)))
+    _include_health(app, parts, relay)
     return app
 
 
@@ -220,18 +223,21 @@ def _ingestion(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> APIRouter:
     return build_ingestion_routes(reception, Cancelling(door=door, engine=parts.engine))
 
 
-def _app(parts: _Parts, relay: LaneRelays | None, needs: Outbox | None = None) -> FastAPI:
-    """Return an app with what every app of ours has: problems, health, metrics, limits and correlation."""
+def _app(parts: _Parts) -> FastAPI:
+    """Return an app with what every app of ours has beside its health: problems, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
     app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
     install(app, further=ACCOUNT_KINDS)
-    checks = Checks(
-        engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water, outbox=needs
-    )
-    app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))
     # The last one added is the first to see a request.
     largest_for = {"/v1/events": LARGEST_BODY, "/v1/events:batch": parts.settings.ingest_max_body_bytes}
     app.add_middleware(Bounded, largest=parts.settings.max_body_bytes, largest_for=largest_for)
     app.add_middleware(Observed, metrics=parts.metrics)
     app.add_middleware(Correlated)
     return app
+
+
+def _include_health(app: FastAPI, parts: _Parts, relay: LaneRelays | None, needs: Outbox | None = None) -> None:
+    checks = Checks(
+        engine=parts.engine, relay=relay, stopping=parts.stopping, high_water=parts.high_water, outbox=needs
+    )
+    app.include_router(build_health(checks=checks, outbox=parts.outbox, metrics=parts.metrics))

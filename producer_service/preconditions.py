@@ -6,14 +6,13 @@ request over to a thread and back costs more than all that is asked here.
 
 from collections.abc import Awaitable, Callable
 from email.message import Message
-from typing import Annotated
 
-from fastapi import Header
+from starlette.requests import Request
 
 from producer_service.high_water import ROOM_SECONDS, HighWater
 from producer_service.problems import NOT_JSON, OUTBOX_FULL, Problem
 
-ContentType = Annotated[str, Header(include_in_schema=False)]
+JSON = "application/json"
 
 
 def room_in(high_water: HighWater) -> Callable[[], Awaitable[None]]:
@@ -26,9 +25,14 @@ def room_in(high_water: HighWater) -> Callable[[], Awaitable[None]]:
     return require_room
 
 
-async def require_json(content_type: ContentType = "") -> None:
+async def require_json(request: Request) -> None:
     """Refuse a body that is not declared as JSON, as every form on a foreign page would be."""
+    content_type = request.headers.get("content-type", "")
+    if content_type != JSON and _kind_of(content_type) != JSON:
+        raise Problem(NOT_JSON)
+
+
+def _kind_of(content_type: str) -> str:
     declared = Message()
     declared["content-type"] = content_type
-    if declared.get_content_type() != "application/json":
-        raise Problem(NOT_JSON)
+    return declared.get_content_type()

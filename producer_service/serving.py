@@ -11,6 +11,10 @@ from fastapi import FastAPI
 REQUESTS_SECONDS = 20
 """How long requests in progress may take after the listener is closed."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle. Longer than proxies (60) and clients (5 and more) leave it so: who closes first is
+to be the one who sends, or a request is on its way to a connection that has just been closed."""
+
 
 class Server(uvicorn.Server):
     """Uvicorn without its signal handlers, which would end the process before the relay had finished its batch."""
@@ -34,6 +38,7 @@ async def serve(app: FastAPI, *, host: str, port: int, stopping: asyncio.Event, 
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=REQUESTS_SECONDS,
         )
     )
