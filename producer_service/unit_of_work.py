@@ -1,15 +1,16 @@
 """One transaction: a business change and the messages that announce it are committed together, or not at all."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from producer_service.delays import LONGEST_DELAY, moment_of_delivery
-from producer_service.outbox import record
+from producer_service.outbox import insert_row, placed_row_of
 from shared.contracts import Contract
 from shared.envelope import enclose
 from shared.topology import Lane
@@ -42,6 +43,7 @@ class UnitOfWork:
         self._travel = travel
         self._committed = committed
         self._longest_delay = longest_delay
+        self._recorded: deque[Mapping[str, Any]] = deque()
 
     async def __aenter__(self) -> Self:
         await self.session.__aenter__()
@@ -78,11 +80,13 @@ class UnitOfWork:
             causation_id=self._travel.causation_id,
             traceparent=self._travel.traceparent,
         )
-        record(self.session, envelope, deliver_at=moment, lane=lane)
+        self._recorded.append(placed_row_of(envelope, deliver_at=moment, lane=lane))
         return envelope.id
 
     async def commit(self) -> None:
         """Commit. If this raises for want of an answer, the change may or may not have been committed."""
+        while self._recorded:
+            await insert_row(self.session, self._recorded.popleft())
         await self.session.commit()
         self._committed()
 
