@@ -161,7 +161,7 @@ async def _relaying(parts: _Parts, transport: Transport) -> AsyncIterator[LaneRe
         relays = LaneRelays({lane: _relay(parts, engine, lane, publishers[lane]) for lane in Lane})
         parts.metrics.follow_relay(relays)
         beside = _scheduler(parts) if parts.settings.scheduler else {}
-        async with kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.set), **beside):
+        async with kept_running(relay=relays, timer=Timer(parts.engine, wake=parts.wake.ring), **beside):
             yield relays
 
 
@@ -186,7 +186,7 @@ def _scheduler(parts: _Parts) -> dict[str, Scheduler]:
 def _units(parts: _Parts) -> Callable[[Travel], UnitOfWork]:
     settings = parts.settings
     longest = timedelta(days=settings.longest_delay_days)
-    return units_on(parts.engine, source=settings.event_source, committed=parts.wake.set, longest_delay=longest)
+    return units_on(parts.engine, source=settings.event_source, committed=parts.wake.ring, longest_delay=longest)
 
 
 def _account_parts(parts: _Parts, settings: ApiSettings, hasher: PasswordHash) -> AccountParts:

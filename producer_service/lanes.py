@@ -1,14 +1,14 @@
 """One relay for each lane: what stands in one waits neither for a claim nor for a confirm of another."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from producer_service.relay import Relay, all_or_none
 from shared.topology import Lane
 
 
 class Bell:
-    """Wakes the relays of all lanes. Whoever commits need not know in which lane there is something to do."""
+    """Wakes the relays of lanes. One that is woken for nothing costs its database a claim."""
 
     def __init__(self) -> None:
         """Be silent."""
@@ -18,10 +18,10 @@ class Bell:
         """Return the event that the relay of this lane waits for, and clears."""
         return self._of_lanes[lane]
 
-    def set(self) -> None:
-        """Wake them."""
-        for each in self._of_lanes.values():
-            each.set()
+    def ring(self, lanes: Iterable[Lane] = Lane) -> None:
+        """Wake the relays of these lanes; of all, where nobody knows in which there is something to do."""
+        for lane in lanes:
+            self._of_lanes[lane].set()
 
 
 class LaneRelays:

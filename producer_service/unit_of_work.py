@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -34,16 +35,21 @@ class UnitOfWork:
         sessions: async_sessionmaker[AsyncSession],
         source: str,
         travel: Travel,
-        committed: Callable[[], None],
+        committed: Callable[[AbstractSet[Lane]], object],
         longest_delay: timedelta = LONGEST_DELAY,
     ) -> None:
-        """`source` names this service in its messages; `committed` is called after each commit, to wake the relay."""
+        """`source` names this service in its messages.
+
+        `committed` is called after each commit with the lanes in which there is something new to publish, to wake
+        their relays; not at all when there is none.
+        """
         self.session = sessions()
         self._source = source
         self._travel = travel
         self._committed = committed
         self._longest_delay = longest_delay
         self._recorded: deque[Mapping[str, Any]] = deque()
+        self._lanes: set[Lane] = set()
 
     async def __aenter__(self) -> Self:
         await self.session.__aenter__()
@@ -80,22 +86,34 @@ class UnitOfWork:
             causation_id=self._travel.causation_id,
             traceparent=self._travel.traceparent,
         )
-        self._recorded.append(placed_row_of(envelope, deliver_at=moment, lane=lane))
+        row = placed_row_of(envelope, deliver_at=moment, lane=lane)
+        self._recorded.append(row)
+        self.notice(row)
         return envelope.id
+
+    def notice(self, row: Mapping[str, Any]) -> None:
+        """Have the commit wake the relay for this row of the outbox, which may be written otherwise than by `record`.
+
+        One that is delayed wakes nobody: a timer will find it.
+        """
+        if row["deliver_at"] is None:
+            self._lanes.add(Lane(row["lane"]))
 
     async def commit(self) -> None:
         """Commit. If this raises for want of an answer, the change may or may not have been committed."""
         while self._recorded:
             await insert_row(self.session, self._recorded.popleft())
         await self.session.commit()
-        self._committed()
+        if self._lanes:
+            self._committed(frozenset(self._lanes))
+            self._lanes.clear()
 
 
 def units_on(
     engine: AsyncEngine,
     *,
     source: str,
-    committed: Callable[[], None] = lambda: None,
+    committed: Callable[[AbstractSet[Lane]], object] = lambda _lanes: None,
     longest_delay: timedelta = LONGEST_DELAY,
 ) -> Callable[[Travel], UnitOfWork]:
     """Return what opens a unit of work on this engine's pool."""

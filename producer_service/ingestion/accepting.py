@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.ingestion.idempotency import Answer, InProgress, Once, Turns, store_answer, stored_answer
 from producer_service.ingestion.placement import AT_ONCE, Placement
@@ -73,7 +72,7 @@ class Ingestion:
                 before = await stored_answer(unit.session, once) if once else None
                 if before:
                     return Done(before, accepted=0, is_repeated=True)
-                outcomes = await _record(unit.session, await read())
+                outcomes = await _record(unit, await read())
                 answer = tell(outcomes)
                 await self._finish(unit, once, answer)
         return Done(answer, accepted=sum(isinstance(each, Accepted) for each in outcomes), is_repeated=False)
@@ -88,14 +87,16 @@ class Ingestion:
             raise InProgress from None
 
 
-async def _record(session: AsyncSession, offered: Sequence[Candidate | Refusal]) -> Sequence[Outcome]:
+async def _record(unit: UnitOfWork, offered: Sequence[Candidate | Refusal]) -> Sequence[Outcome]:
     round_ = _Round()
     for each in offered:
         round_.add(each)
     if round_.rows:
-        new = await insert_new(session, list(round_.rows.values()))
+        new = await insert_new(unit.session, list(round_.rows.values()))
+        for event_id in new:
+            unit.notice(round_.rows[event_id])
         old = [row for event_id, row in round_.rows.items() if event_id not in new]
-        for event_id in await conflicting(session, old) if old else ():
+        for event_id in await conflicting(unit.session, old) if old else ():
             round_.refuse(event_id)
     return round_.outcomes
 

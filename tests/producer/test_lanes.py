@@ -50,11 +50,19 @@ async def test_what_is_not_bulk_is_published_while_all_bulk_waits_for_its_confir
     assert quick.ids == [code]
 
 
-async def test_a_commit_wakes_the_relays_of_all_lanes_and_each_answers_for_itself():
+async def test_whoever_does_not_know_the_lane_wakes_the_relays_of_all_and_each_answers_for_itself():
     bell = Bell()
 
-    bell.set()
+    bell.ring()
     bell.of(Lane.NORMAL).clear()
+
+    assert (bell.of(Lane.NORMAL).is_set(), bell.of(Lane.BULK).is_set()) == (False, True)
+
+
+async def test_a_commit_in_one_lane_leaves_the_relays_of_the_others_asleep():
+    bell = Bell()
+
+    bell.ring({Lane.BULK})
 
     assert (bell.of(Lane.NORMAL).is_set(), bell.of(Lane.BULK).is_set()) == (False, True)
 

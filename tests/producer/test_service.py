@@ -52,7 +52,7 @@ def make_accounts(engine):
         sessions = async_sessionmaker(engine, expire_on_commit=False)
 
         def unit_of_work(travel):
-            return UnitOfWork(sessions=sessions, source="/here", travel=travel, committed=lambda: None)
+            return UnitOfWork(sessions=sessions, source="/here", travel=travel, committed=lambda _lanes: None)
 
         return Accounts(
             unit_of_work=unit_of_work,

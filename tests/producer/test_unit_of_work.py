@@ -20,13 +20,13 @@ READER = EnvelopeReader((*EVENTS, *COMMANDS))
 
 
 class Bell:
-    """Counts how often it was rung."""
+    """Remembers for which lanes it was rung."""
 
     def __init__(self):
-        self.rung = 0
+        self.rung = []
 
-    def ring(self):
-        self.rung += 1
+    def ring(self, lanes):
+        self.rung.append(set(lanes))
 
 
 class Interrupted(Exception):
@@ -108,13 +108,28 @@ async def test_a_change_that_cannot_be_committed_leaves_no_event(open_unit, coun
 async def test_only_a_commit_wakes_the_relay(open_unit, bell):
     async with open_unit() as unit:
         await add_ann(unit)
-        before = bell.rung
+        before = list(bell.rung)
         await unit.commit()
 
     async with open_unit() as unit:
         unit.record(a_user_created())
 
-    assert (before, bell.rung) == (0, 1)
+    assert (before, bell.rung) == ([], [{Lane.NORMAL}])
+
+
+@on_sqlite
+async def test_a_commit_wakes_the_relays_of_the_lanes_in_which_it_left_something_to_publish(open_unit, bell):
+    async with open_unit() as unit:
+        unit.record(a_user_created(), lane=Lane.BULK)
+        await unit.commit()
+        await unit.commit()
+        unit.record(a_user_created(), delay=timedelta(hours=1))
+        await unit.commit()
+        unit.record(a_user_created())
+        unit.record(a_user_created(), lane=Lane.BULK)
+        await unit.commit()
+
+    assert bell.rung == [{Lane.BULK}, {Lane.NORMAL, Lane.BULK}]
 
 
 @on_sqlite

@@ -76,7 +76,7 @@ class Scene:
 
     def _unit_of_work(self) -> UnitOfWork:
         sessions = async_sessionmaker(self.outbox, expire_on_commit=False)
-        return UnitOfWork(sessions=sessions, source="/tests", travel=Travel(), committed=lambda: None)
+        return UnitOfWork(sessions=sessions, source="/tests", travel=Travel(), committed=lambda _lanes: None)
 
     async def rows(self) -> dict[str, OutboxRow]:
         """Return every outbox row, by its id."""

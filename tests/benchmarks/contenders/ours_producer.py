@@ -33,7 +33,9 @@ class Producing:
     def unit_of_work(self, travel: Travel) -> UnitOfWork:
         """Open one transaction that wakes the relay when it commits."""
         sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        return UnitOfWork(sessions=sessions, source="/tidings/bench", travel=travel, committed=self.wake.set)
+        return UnitOfWork(
+            sessions=sessions, source="/tidings/bench", travel=travel, committed=lambda _lanes: self.wake.set()
+        )
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ def parts(engine):
     sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     def unit_of_work(travel):
-        return UnitOfWork(sessions=sessions, source="/here", travel=travel, committed=lambda: None)
+        return UnitOfWork(sessions=sessions, source="/here", travel=travel, committed=lambda _lanes: None)
 
     passwords, policy = Passwords(hasher=CHEAP, at_once=4), PasswordPolicy(known_words=["tidings"])
     return Parts(unit_of_work, passwords, policy, LINK_SECRET, LIMITS)
