@@ -64,7 +64,10 @@ async def _driver_of(engine: AsyncEngine) -> AsyncIterator[Any]:
     """Borrow a connection of the pool. One whose use failed is closed, whatever it was in the middle of."""
     from asyncpg import InterfaceError, InternalClientError, PostgresError  # type: ignore[import-untyped]  # it ships no types
 
-    borrowed = await engine.raw_connection()
+    try:
+        borrowed = await engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError(None, None, error) from error
     try:
         yield borrowed.driver_connection
     except BaseException as error:

@@ -88,3 +88,11 @@ async def test_a_database_that_is_away_is_one_of_the_errors_that_are_waited_out(
     with pytest.raises(DATABASE_ERRORS):
         async with one_statement(no_database):
             pass
+
+
+async def test_a_database_that_turns_us_away_is_one_of_them_too(postgres_url):
+    engine = open_engine(f"{postgres_url}_that_is_not_there")
+
+    with pytest.raises(DBAPIError, match="does not exist"):
+        async with one_statement(engine):
+            pass

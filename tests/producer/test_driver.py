@@ -100,3 +100,12 @@ async def test_whoever_is_cancelled_gives_back_no_connection_in_the_middle_of_so
     async with transaction(engine) as execute:
         assert [tuple(row) for row in await execute(LOOK, {})] == [("a", 7)]
     await engine.dispose()
+
+
+@pytest.mark.postgres
+async def test_a_database_that_turns_us_away_is_an_error_as_sqlalchemy_has_them(postgres_url):
+    engine = open_engine(f"{postgres_url}_that_is_not_there")
+
+    with pytest.raises(DBAPIError, match="does not exist"):
+        async with transaction(engine):
+            pass
