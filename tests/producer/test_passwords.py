@@ -1,5 +1,7 @@
 import asyncio
+import os
 import re
+import sys
 import threading
 
 import pytest
@@ -28,6 +30,16 @@ class SlowHasher:
         with self._lock:
             self.at_once -= 1
         return password
+
+
+class AskingHasher:
+    """Finds something out in the thread that hashes, and returns that."""
+
+    def __init__(self, find_out):
+        self._find_out = find_out
+
+    def hash(self, _password):
+        return self._find_out()
 
 
 class CountingHasher:
@@ -137,3 +149,13 @@ async def test_who_stands_in_line_too_long_is_sent_away():
     hasher.go.set()
     await first
     assert await passwords.hash("third") == "third"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there has a thread a niceness of its own")
+async def test_whatever_else_the_process_has_to_do_goes_before_hashing():
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    hasher = AskingHasher(niceness)
+
+    assert await Passwords(hasher=hasher, at_once=1).hash("correct horse") > niceness()
