@@ -91,7 +91,7 @@ class Accounts:
 async def _insert_or_find(session: AsyncSession, user_id: UUID, new: Registrant, password_hash: str) -> Owner:
     """Insert, and return whose the address is: the new user's, or that of whoever registered it before.
 
-    Waits for a registration of the same address in progress. Keeps nobody from referring to the user meanwhile.
+    Waits for a registration of the same address in progress.
     """
     user = {
         "id": user_id,
@@ -106,7 +106,10 @@ async def _insert_or_find(session: AsyncSession, user_id: UUID, new: Registrant,
 
 @cache
 def _insert(dialect: str) -> Any:
-    """Write the row of a known user as well, unchanged: so it is returned, and a known address costs a write, too."""
+    """Write the row of a known user as well, unchanged: so it is returned, and a known address costs a write, too.
+
+    What is written is no key, for then nobody who refers to the user meanwhile has to wait.
+    """
     row = insert_into(dialect, User).values(created_at=now())
     unchanged = row.on_conflict_do_update(index_elements=[User.email_key], set_={"locale": User.locale})
     return unchanged.returning(User.id, User.email, User.name, User.locale)

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from support.databases import on_sqlite
 from support.mails import LINK_SECRET
+from support.statements import statements_of
 
 from producer_service.addresses import Pseudonyms
 from producer_service.models import User
@@ -119,7 +120,7 @@ async def test_the_owner_of_a_known_address_gets_a_mail_as_registered(make_accou
     envelope = (await messages())[1]
     told = SendMail(to="Ann@Example.org", template="already_registered", variables={"name": "Ann"}, locale="de")
     assert (envelope.id, envelope.data) == (event_id, told)
-    assert [user.name for user in await users()] == ["Ann"]
+    assert [(user.email, user.name, user.locale) for user in await users()] == [("Ann@Example.org", "Ann", "de")]
 
 
 async def test_a_known_address_costs_the_same_hash_and_the_same_row(make_accounts, rows):
@@ -129,6 +130,18 @@ async def test_a_known_address_costs_the_same_hash_and_the_same_row(make_account
 
     assert passwords.asked == 2
     assert [row.status for row in await rows()] == ["pending", "pending"]
+
+
+async def test_the_same_statements_run_for_a_known_and_an_unknown_address(make_accounts, engine):
+    said = []
+    for _ in range(2):
+        with statements_of(engine) as statements:
+            await make_accounts().register(a_registrant(), Travel())
+        said.append(statements)
+
+    assert said[0] == said[1]
+    assert said[0][-1] == "COMMIT"
+    assert len(said[0]) == 5
 
 
 async def test_a_crowd_with_one_address_makes_one_user(make_accounts, users, messages):
