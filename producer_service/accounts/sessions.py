@@ -5,11 +5,11 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.account_models import UserSession
@@ -23,6 +23,16 @@ from producer_service.passwords import Passwords
 from producer_service.refusals import NoSession, SignInRefused, TooManyAttempts
 from producer_service.unit_of_work import Travel, UnitOfWork
 from producer_service.upserts import dialect_of, insert_into
+
+USERS, SESSIONS = cast("Table", User.__table__), cast("Table", UserSession.__table__)
+
+# Built once: that takes longer than running them.
+SESSION = (
+    select(SESSIONS.c.user_id, USERS.c.email_verified_at.is_not(None), SESSIONS.c.created_at, SESSIONS.c.expires_at)
+    .join_from(SESSIONS, USERS)
+    .where(SESSIONS.c.token_hash == bindparam("of_token_hash"), SESSIONS.c.expires_at > now())
+)
+PASSWORD = select(USERS.c.id, USERS.c.password_hash).where(USERS.c.email_key == bindparam("of_email_key"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -103,18 +113,8 @@ class Sessions:
 
     async def find(self, token: str, travel: Travel) -> CurrentSession:
         """Return whose session this is. Raises NoSession."""
-        known = (
-            select(
-                UserSession.user_id,
-                User.email_verified_at.is_not(None),
-                UserSession.created_at,
-                UserSession.expires_at,
-            )
-            .join(User, User.id == UserSession.user_id)
-            .where(UserSession.token_hash == _hashed(token), UserSession.expires_at > now())
-        )
         async with self._unit_of_work(travel) as unit:
-            found = (await unit.session.execute(known)).one_or_none()
+            found = (await unit.session.execute(SESSION, {"of_token_hash": _hashed(token)})).one_or_none()
         if found is None:
             raise NoSession
         return CurrentSession(*found)
@@ -138,8 +138,7 @@ class Sessions:
         """Count an attempt for good, and return the user it is about. Raises TooManyAttempts."""
         async with self._unit_of_work(travel) as unit:
             spent = await spend(unit.session, key, most=self._attempts_per_hour)
-            user = select(User.id, User.password_hash).where(User.email_key == email_key(email))
-            found = (await unit.session.execute(user)).one_or_none()
+            found = (await unit.session.execute(PASSWORD, {"of_email_key": email_key(email)})).one_or_none()
             await unit.commit()
         if not spent.allowed:
             self._log.warning("session.too_many_attempts", user_id=str(found.id) if found else "None")
