@@ -8,6 +8,7 @@ See the CloudEvents 1.0.2 specification and its JSON format and RabbitMQ binding
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 import uuid_utils.compat
@@ -173,7 +174,9 @@ class EnvelopeReader:
         return UnknownType(f"{wire_type[:255]!r} is not among {sorted(self._models)}")
 
 
+@cache
 def _model(contract: type[Contract]) -> type[Attributes]:
+    """Compile it once in a process, however many readers of it there are: the collector has one for each queue."""
     return create_model(f"{contract.__name__}Envelope", __base__=Attributes, data=(contract, ...))
 
 

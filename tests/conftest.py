@@ -1,15 +1,16 @@
 """Fixtures for every folder, and the last line of a run: which real servers it was run on."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.brokers import rabbitmq
-from support.databases import database_url, postgres, postgres_url, server
+from support.databases import database_url, in_memory, postgres, postgres_url, server, sqlite_file
 from support.used import USED
 
-__all__ = ["database_url", "postgres", "postgres_url", "rabbitmq", "server"]
+__all__ = ["database_url", "in_memory", "postgres", "postgres_url", "rabbitmq", "server", "sqlite_file"]
 
 pytest_plugins = ["support.fault_options"]
 
@@ -23,6 +24,14 @@ settings.load_profile("patient")
 def pytest_configure() -> None:
     """Say that there is no event loop yet, or pytest-asyncio has asyncio make one, which it then leaves unclosed."""
     asyncio.set_event_loop(None)
+    gc.disable()  # What is imported and collected stays.
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector look at what tests leave, and not again and again at all that was imported."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

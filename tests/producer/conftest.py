@@ -15,6 +15,7 @@ from sqlalchemy import event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created, an_envelope
 from support.clients import asking
+from support.hashing import CHEAP
 from support.mails import LINK_SECRET
 from support.publishers import RecordingPublisher
 from support.schemas import Schema
@@ -46,10 +47,9 @@ def schema() -> Schema:
 
 
 @pytest.fixture
-async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:
+async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - is laid by it
     """A database as migrations leave it."""
     engine = open_engine(database_url)
-    await schema.lay(engine)
     yield engine
     await engine.dispose()
 
@@ -224,16 +224,18 @@ def running() -> Run:
 
 @pytest.fixture
 def settings(database_url: str) -> ApiSettings:
+    """Leave out the catalogue, which would be rendered for every test; `tests/producer/catalogue` has it."""
     return ApiSettings(
         database_url=SecretStr(database_url),
         broker_url=SecretStr("memory://"),
         link_secret=SecretStr(LINK_SECRET),
         relay_in_api=False,
+        catalogue=False,
     )
 
 
 @pytest.fixture
 async def client(engine: AsyncEngine, settings: ApiSettings) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ARG001 - its tables
-    """Talk to the whole API, without a relay and without a socket. The database is migrated."""
-    async with producer(settings, MemoryTransport()) as app, asking(app) as client:
+    """Talk to the whole API, without a relay and without a socket. The database is migrated; passwords are cheap."""
+    async with producer(settings, MemoryTransport(), hasher=CHEAP) as app, asking(app) as client:
         yield client

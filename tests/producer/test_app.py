@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import select
 from support.builders import a_queue, a_topology
 from support.clients import asking
 from support.databases import on_sqlite
+from support.hashing import CHEAP
 from support.mails import LINK_SECRET
 from support.publishers import GatedPublisher
 from support.waiting import eventually
@@ -21,7 +20,6 @@ from producer_service.models import Status, User
 from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
 
-CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
 ANN = {"email": "ann@example.org", "password": "correct horse"}
 ASKING = {"email": "ann@example.org", "purpose": "sign-in"}
 
@@ -50,7 +48,7 @@ async def test_a_registration_becomes_a_message_in_a_queue(engine, with_relay): 
     transport = MemoryTransport()
     await transport.apply(a_topology(a_queue("consumer.mail", "user.created")))
 
-    async with producer(with_relay, transport) as app, asking(app) as client:
+    async with producer(with_relay, transport, hasher=CHEAP) as app, asking(app) as client:
         event_id = (await client.post("/v1/users", json=ANN)).json()["event_id"]
         async with transport.subscribe("consumer.mail", prefetch=1) as subscription:
             (delivery,) = await asyncio.wait_for(subscription.take(1), 5)
@@ -63,7 +61,7 @@ async def test_its_status_follows_it_to_the_broker(engine, with_relay):  # noqa:
     transport = MemoryTransport()
     await transport.apply(a_topology(a_queue("consumer.mail", "user.created")))
 
-    async with producer(with_relay, transport) as app, asking(app) as client:
+    async with producer(with_relay, transport, hasher=CHEAP) as app, asking(app) as client:
         location = (await client.post("/v1/users", json=ANN)).headers["Location"]
 
         async def published():

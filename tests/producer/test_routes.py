@@ -239,5 +239,5 @@ async def test_requests_are_counted_by_their_route(client):
 async def test_the_contract_of_the_api_can_be_read(client):
     paths = (await client.get("/openapi.json")).json()["paths"]
 
-    assert {"/v1/users", "/v1/events/{event_id}", "/v1/events", "/v1/events:batch", "/v1/catalogue"} <= set(paths)
+    assert {"/v1/users", "/v1/events/{event_id}", "/v1/events", "/v1/events:batch"} <= set(paths)
     assert {"202", "413", "415", "422", "503"} <= set(paths["/v1/users"]["post"]["responses"])

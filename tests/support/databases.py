@@ -5,23 +5,28 @@ a container. Without any, tests are skipped, or fail where TIDINGS_REQUIRE lists
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 from support.docker_engine import engine_answers
-from support.private_postgres import START_SECONDS, NoPostgres, PrivatePostgres
+from support.postgres_server import PostgresServer
+from support.private_postgres import NoPostgres, PrivatePostgres
+from support.schemas import Schema
 from support.used import note
-from support.waiting import eventually
 
 URL = "TIDINGS_TEST_POSTGRES_URL"
 IMAGE = "postgres:17-alpine"
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it is made for us alone
+
+CARELESS = ("fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off")
+"""For a server that no test crashes: those that do start their own. And it does nothing that nobody asked it to."""
 
 ON_POSTGRES = pytest.param("postgresql", marks=pytest.mark.postgres)
 
@@ -32,80 +37,28 @@ on_sqlite = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 """For what has nothing to do with the kind of database."""
 
 
-class PostgresServer:
-    """A server on which every test gets a database of its own, new or as good as new: making one takes a while."""
-
-    def __init__(self, admin_url: str, *, origin: str, lasting: bool) -> None:
-        """`admin_url` may create databases; a `lasting` server outlives the tests, so they are dropped again."""
-        self._admin_url = admin_url
-        self._lasting = lasting
-        self._ready = False
-        self._unused: list[str] = []
-        self.origin = origin
-
-    @asynccontextmanager
-    async def new_database(self) -> AsyncIterator[str]:
-        """Give the URL of an empty database."""
-        if not self._ready:
-            self._ready = await eventually(self._answers, within=START_SECONDS)
-        name = self._unused.pop() if self._unused else await self._create()
-        yield self._url_of(name)
-        if self._lasting:
-            await _execute(self._admin_url, f"DROP DATABASE {name} WITH (FORCE)")
-        else:
-            await _execute(self._url_of(name), EMPTY)
-            self._unused.append(name)
-
-    async def _create(self) -> str:
-        name = f"tidings_test_{uuid4().hex[:12]}"
-        await _execute(self._admin_url, f"CREATE DATABASE {name}")
-        return name
-
-    def _url_of(self, name: str) -> str:
-        return urlsplit(self._admin_url)._replace(path=f"/{name}").geturl()
-
-    async def _answers(self) -> bool:
-        try:
-            await _execute(self._admin_url, "SELECT 1")
-        except (OSError, asyncpg.PostgresError):
-            return False
-        return True
-
-
-EMPTY = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid();
-    DROP SCHEMA public CASCADE;
-    CREATE SCHEMA public;
-"""
-
-
-async def _execute(url: str, statements: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=30)
-    try:
-        await connection.execute(statements)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
-def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+async def postgres(pytestconfig: pytest.Config) -> AsyncIterator[PostgresServer]:
     """A PostgreSQL server for the whole run; started only when a test asks for it."""
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(open_postgres())
+            server = stack.enter_context(open_postgres(*CARELESS))
         except NoPostgres as reasons:
             _give_up(str(reasons))
         note(pytestconfig, "postgresql", server.origin)
         yield server
+        await server.close()
 
 
 @contextmanager
-def open_postgres() -> Iterator[PostgresServer]:
-    """Yield the first server that can be had, and leave nothing of ours behind. Raises NoPostgres where none can."""
+def open_postgres(*settings: str) -> Iterator[PostgresServer]:
+    """Yield the first server that can be had, and leave nothing of ours behind. Raises NoPostgres where none can.
+
+    `settings`, as in postgresql.conf, are those of a server that is started from binaries.
+    """
     reasons: list[str] = []
     with ExitStack() as stack:
-        for opened in (_given, _private, _in_a_container):
+        for opened in (_given, partial(_private, *settings), _in_a_container):
             try:
                 server = stack.enter_context(opened())
             except NoPostgres as reason:
@@ -122,21 +75,49 @@ def server(request: pytest.FixtureRequest) -> PostgresServer | None:
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
+@pytest.fixture(scope="session")
+def in_memory() -> Iterator[Path]:
+    """A folder for files that no test needs to outlive: in memory, where the machine has such."""
+    folder = Path(tempfile.mkdtemp(prefix="tidings-tests-", dir=MEMORY if MEMORY.is_dir() else None))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-async def database_url(server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a new, empty database; the test runs once on each kind."""
+def sqlite_file(in_memory: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Where the test's SQLite database is or will be: with the tables of `schema`, if it asks for that."""
+    folder = Path(tempfile.mkdtemp(dir=in_memory))
+    if schema := _schema(request):
+        schema.copy(folder / "tidings.db")
+    yield folder / "tidings.db"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def database_url(server: PostgresServer | None, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The URL of a new database, which holds the tables of `schema` or nothing; the test runs once on each kind."""
     if server is None:
-        yield f"sqlite:///{tmp_path}/tidings.db"
+        yield f"sqlite:///{request.getfixturevalue('sqlite_file')}"
         return
-    async with server.new_database() as url:
+    async with _on(server, request) as url:
         yield url
 
 
 @pytest.fixture
-async def postgres_url(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The URL of a new, empty PostgreSQL database, for what SQLite cannot do."""
-    async with postgres.new_database() as url:
+async def postgres_url(postgres: PostgresServer, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The URL of a new PostgreSQL database, for what SQLite cannot do."""
+    async with _on(postgres, request) as url:
         yield url
+
+
+def _on(server: PostgresServer, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[str]:
+    schema = _schema(request)
+    return server.laid_database(schema.script("postgresql")) if schema else server.new_database()
+
+
+def _schema(request: pytest.FixtureRequest) -> Schema | None:
+    """Return the tables that the test, or a fixture of it, wants to find."""
+    return request.getfixturevalue("schema") if "schema" in request.fixturenames else None
 
 
 def _give_up(reason: str) -> NoReturn:
@@ -154,9 +135,9 @@ def _given() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _private() -> Iterator[PostgresServer]:
+def _private(*settings: str) -> Iterator[PostgresServer]:
     """Start a server of our own, in a directory of its own, on a free port of this machine only."""
-    private = PrivatePostgres()
+    private = PrivatePostgres(*settings)
     try:
         private.start()
         yield PostgresServer(private.url, origin=f"{private.version} (private)", lasting=False)

@@ -1,10 +1,12 @@
 """A service's tables, made in one go: what its migrations do step by step, as `test_migrations` proves."""
 
+import sqlite3
+from contextlib import closing
 from functools import cache
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import MetaData, create_mock_engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 URLS = {"sqlite": "sqlite://", "postgresql": "postgresql+asyncpg://"}
 
@@ -19,16 +21,24 @@ class Schema:
             f"CREATE TABLE {version_table} (version_num VARCHAR(32) PRIMARY KEY)",
             f"INSERT INTO {version_table} VALUES ('{revision}')",  # noqa: S608 - ours
         )
-        self._script = cache(self._written)
+        self.script = cache(self._written)
+        self._image = cache(self._laid)
 
-    async def lay(self, engine: AsyncEngine) -> None:
-        """Make the tables in an empty database, by one call of its driver."""
-        script = self._script(engine.dialect.name)
-        async with engine.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            await (driver.executescript if engine.dialect.name == "sqlite" else driver.execute)(script)
+    def copy(self, path: Path) -> None:
+        """Write a SQLite database that holds the tables."""
+        path.write_bytes(self._image())
+
+    def _laid(self) -> bytes:
+        """Return a file that several connections may open at once: the first would have to change its mode alone."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "laid.db")
+            with closing(sqlite3.connect(path)) as made:
+                made.execute("PRAGMA journal_mode=WAL")
+                made.executescript(self.script("sqlite"))
+            return path.read_bytes()
 
     def _written(self, dialect: str) -> str:
+        """Return the statements that make the tables in an empty database."""
         statements = list(self._version)
         mock = create_mock_engine(
             URLS[dialect], lambda made, *_: statements.append(str(made.compile(dialect=mock.dialect)))

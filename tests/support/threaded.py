@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
+from support.hashing import CHEAP
 
 from producer_service.app import producer
 from producer_service.serving import serve
@@ -16,7 +15,6 @@ from producer_service.settings import ApiSettings
 from shared.backends.memory import MemoryTransport
 
 START_SECONDS = 20.0
-CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ LINKED = r"^/v1/(users|password-resets|verification-codes|verification-codes/che
 @pytest.fixture
 def document(engine, settings):
     assert engine
-    with api_in_a_thread(settings) as port:
+    with api_in_a_thread(settings.model_copy(update={"catalogue": True})) as port:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
 
 

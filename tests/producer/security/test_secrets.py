@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 from support.clients import asking
 from support.databases import on_sqlite
+from support.hashing import CHEAP
 from support.mails import LINK_SECRET
-from support.threaded import CHEAP
 
 from producer_service.app import producer
 from producer_service.models import OutboxRow
@@ -43,7 +43,7 @@ def on_disk(folder: Path) -> bytes:
 
 
 @on_sqlite
-async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, tmp_path):
+async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, sqlite_file):
     with capture_logs() as logs:
         await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
         verification = PROOFS.token(VERIFY_EMAIL, (await last_event()).verification_id)
@@ -54,7 +54,7 @@ async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, t
         session = (await client.post("/v1/sessions", json=EMAIL | {"password": PASSWORDS[1]})).json()
         answer = await client.get("/v1/sessions/current", headers={"Authorization": f"Bearer {session['token']}"})
 
-    kept, said = on_disk(tmp_path), str(logs).encode()
+    kept, said = on_disk(sqlite_file.parent), str(logs).encode()
     assert answer.status_code == 200
     assert b"ann@example.org" in kept
     assert b"ann@example.org" not in said
@@ -63,14 +63,14 @@ async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, t
 
 
 @on_sqlite
-async def test_what_is_kept_of_a_code_is_no_code_without_the_secret(client, last_event, tmp_path):
+async def test_what_is_kept_of_a_code_is_no_code_without_the_secret(client, last_event, sqlite_file):
     await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
     await client.post("/v1/verification-codes", json=EMAIL | {"purpose": "sign-in"})
 
     stored = fingerprint(VERIFICATION_CODE, (await last_event()).code_id)
 
-    assert stored in on_disk(tmp_path)
-    assert LINK_SECRET.encode() not in on_disk(tmp_path)
+    assert stored in on_disk(sqlite_file.parent)
+    assert LINK_SECRET.encode() not in on_disk(sqlite_file.parent)
 
 
 @on_sqlite

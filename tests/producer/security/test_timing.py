@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from support.clients import asking
 from support.databases import on_postgres
-from support.threaded import CHEAP
+from support.hashing import CHEAP
 
 from producer_service.app import producer
 from shared.backends.memory import MemoryTransport
