@@ -35,13 +35,13 @@ def run(rabbitmq, postgres, tmp_path) -> Run:
 @pytest.mark.parametrize(
     ("study", "contender"),
     [
-        ("relay", "ours, outbox"),
+        pytest.param("relay", "ours, outbox", marks=pytest.mark.long),
         ("consume", "ours, inbox and a row, batch task"),
-        ("latency", "ours, from commit to task"),
-        ("http", "ours, outbox"),
-        ("http", "ours, a verification code, outbox"),
-        ("inbox", "ours, beside 100 old rows"),
-        ("memory", "ours, prefetch 500"),
+        pytest.param("latency", "ours, from commit to task", marks=pytest.mark.long),
+        pytest.param("http", "ours, outbox", marks=pytest.mark.long),
+        pytest.param("http", "ours, a verification code, outbox", marks=pytest.mark.long),
+        pytest.param("inbox", "ours, beside 100 old rows", marks=pytest.mark.long),
+        pytest.param("memory", "ours, prefetch 500", marks=pytest.mark.long),
     ],
 )
 async def test_a_study_finds_numbers_for_ours_and_its_books_balance(run, study, contender):
@@ -56,7 +56,7 @@ async def test_a_study_finds_numbers_for_ours_and_its_books_balance(run, study, 
 
 
 @pytest.mark.broker
-@pytest.mark.slow
+@pytest.mark.long
 async def test_backlogs_and_crews_are_measured_too(run):
     await studied(run, ["backlog"])
     run.only = ("1 worker",)

@@ -148,7 +148,7 @@ def node(server: Path) -> Iterator[PrivateRabbit]:
 
 
 @pytest.mark.broker
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_node_comes_back_with_what_it_had_on_disk(node):
     vhost = node.new_vhost()
 
@@ -185,7 +185,7 @@ async def starter(server: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @pytest.mark.broker
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_node_dies_with_the_process_that_started_it_however_that_dies(starter):
     port = int(await asyncio.wait_for(starter.stdout.readline(), 60))
     assert listens("127.0.0.1", port)

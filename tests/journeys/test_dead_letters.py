@@ -15,7 +15,7 @@ from consumer_service.dead_letters.returning import SOMEBODY_ELSES
 from consumer_service.lifecycle import State
 from shared.backends.rabbitmq import RabbitTransport
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 GONE = 410
 COUNT = 40

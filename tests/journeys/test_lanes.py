@@ -12,7 +12,7 @@ from shared.commands import SendMail
 from shared.envelope import encode
 from shared.events import UserVerificationCodeRequested
 
-pytestmark = [pytest.mark.slow, pytest.mark.broker]
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 BULK = 50_000
 STILL_WAITING = 45_000

@@ -48,6 +48,7 @@ def test_no_service_has_the_right_to_configure_anything(definitions):
     assert rights["producer"] == rights["consumer"] == "^$"
 
 
+@pytest.mark.long
 async def test_mails_retries_and_dead_letters_need_no_right_to_configure(world, topology):
     world.prepare()
     assert topology("apply")[0] == 0

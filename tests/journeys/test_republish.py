@@ -7,7 +7,7 @@ from support.clients_over_http import is_published, register
 from support.rabbit_admin import administering
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ async def test_a_registration_becomes_a_mail_and_a_notification(world):
     assert [await service.stop() for service in (api, relay, worker)] == [0, 0, 0]
 
 
+@pytest.mark.long
 async def test_no_log_line_of_any_process_holds_the_address_the_password_or_the_link(world):
     world.prepare()
     world.apply_topology()

@@ -222,8 +222,7 @@ def running() -> Run:
     return run
 
 
-@pytest.fixture
-def settings(database_url: str) -> ApiSettings:
+def api_settings(database_url: str) -> ApiSettings:
     """Leave out the catalogue, which would be rendered for every test; `tests/producer/catalogue` has it."""
     return ApiSettings(
         database_url=SecretStr(database_url),
@@ -232,6 +231,19 @@ def settings(database_url: str) -> ApiSettings:
         relay_in_api=False,
         catalogue=False,
     )
+
+
+@pytest.fixture
+def settings(database_url: str) -> ApiSettings:
+    return api_settings(database_url)
+
+
+@pytest.fixture(scope="module")
+async def door(schema: Schema, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+    """Talk to one API for all tests of a file: for requests that are refused before anything is kept of them."""
+    schema.copy(path := tmp_path_factory.mktemp("door") / "tidings.db")
+    async with producer(api_settings(f"sqlite:///{path}"), MemoryTransport()) as app, asking(app) as client:
+        yield client
 
 
 @pytest.fixture

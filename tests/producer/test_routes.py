@@ -92,7 +92,6 @@ async def test_an_unknown_message_is_not_found(client, event_id):
     assert response.json()["type"] == "/problems/not-found"
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     ("change", "pointer", "detail"),
     [
@@ -105,81 +104,70 @@ async def test_an_unknown_message_is_not_found(client, event_id):
         ({"a/b~c": 1}, "/a~1b~0c", "Extra inputs are not permitted"),
     ],
 )
-async def test_an_invalid_field_is_pointed_at(client, change, pointer, detail):
-    response = await client.post("/v1/users", json=ANN | change)
+async def test_an_invalid_field_is_pointed_at(door, change, pointer, detail):
+    response = await door.post("/v1/users", json=ANN | change)
 
     assert response.status_code == 422
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
-@on_sqlite
-async def test_every_invalid_field_is_pointed_at_and_no_value_repeated(client):
+async def test_every_invalid_field_is_pointed_at_and_no_value_repeated(door):
     canaries = {"email": "canary", "password": "canary", "name": "canary\n" * 5, "locale": "canary canary"}
 
-    response = await client.post("/v1/users", json=canaries)
+    response = await door.post("/v1/users", json=canaries)
 
     assert [error["pointer"] for error in response.json()["errors"]] == ["/email", "/password", "/name", "/locale"]
     assert "canary" not in response.text
 
 
-@on_sqlite
-async def test_a_missing_body_is_invalid(client):
-    response = await client.post("/v1/users", headers={"content-type": "application/json"})
+async def test_a_missing_body_is_invalid(door):
+    response = await door.post("/v1/users", headers={"content-type": "application/json"})
 
     assert (response.status_code, response.json()["errors"]) == (422, [{"pointer": "", "detail": "Field required"}])
 
 
-@on_sqlite
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 60_000, b'{"a":' * 9_000, b"nonsense"])
-async def test_a_body_that_is_not_json_is_malformed(client, body):
-    response = await client.post("/v1/users", content=body, headers={"content-type": "application/json"})
+async def test_a_body_that_is_not_json_is_malformed(door, body):
+    response = await door.post("/v1/users", content=body, headers={"content-type": "application/json"})
 
     assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed")
 
 
-@on_sqlite
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"text"', b"null", b"NaN"])
-async def test_a_body_that_is_not_an_object_is_invalid(client, body):
-    response = await client.post("/v1/users", content=body, headers={"content-type": "application/json"})
+async def test_a_body_that_is_not_an_object_is_invalid(door, body):
+    response = await door.post("/v1/users", content=body, headers={"content-type": "application/json"})
 
     assert response.status_code == 422
 
 
-@on_sqlite
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
-async def test_a_body_that_is_not_declared_as_json_is_refused(client, content_type):
-    response = await client.post("/v1/users", content=b"{}", headers={"content-type": content_type})
+async def test_a_body_that_is_not_declared_as_json_is_refused(door, content_type):
+    response = await door.post("/v1/users", content=b"{}", headers={"content-type": content_type})
 
     assert (response.status_code, response.json()["type"]) == (415, "/problems/not-json")
 
 
-@on_sqlite
-async def test_json_may_be_declared_with_a_charset(client):
-    response = await client.post(
-        "/v1/users", content=b"{}", headers={"content-type": "Application/JSON; charset=utf-8"}
-    )
+async def test_json_may_be_declared_with_a_charset(door):
+    response = await door.post("/v1/users", content=b"{}", headers={"content-type": "Application/JSON; charset=utf-8"})
 
     assert response.status_code == 422
 
 
-@on_sqlite
-async def test_another_method_is_not_allowed_and_told_which_is(client):
-    response = await client.get("/v1/users")
+async def test_another_method_is_not_allowed_and_told_which_is(door):
+    response = await door.get("/v1/users")
 
     assert (response.status_code, response.json()["type"]) == (405, "/problems/method-not-allowed")
     assert response.headers["Allow"] == "POST"
 
 
-@on_sqlite
-async def test_an_unknown_path_is_not_found(client):
-    response = await client.get("/v2/users")
+async def test_an_unknown_path_is_not_found(door):
+    response = await door.get("/v2/users")
 
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
-@on_sqlite
-async def test_a_body_that_is_too_large_is_refused(client):
-    response = await client.post("/v1/users", json=ANN | {"name": "x" * 70_000})
+async def test_a_body_that_is_too_large_is_refused(door):
+    response = await door.post("/v1/users", json=ANN | {"name": "x" * 70_000})
 
     assert (response.status_code, response.json()["type"]) == (413, "/problems/too-large")
 
@@ -235,9 +223,8 @@ async def test_requests_are_counted_by_their_route(client):
     assert 'tidings_http_requests_total{method="GET",route="/v1/events/{event_id}",status="404"} 1.0' in scraped
 
 
-@on_sqlite
-async def test_the_contract_of_the_api_can_be_read(client):
-    paths = (await client.get("/openapi.json")).json()["paths"]
+async def test_the_contract_of_the_api_can_be_read(door):
+    paths = (await door.get("/openapi.json")).json()["paths"]
 
     assert {"/v1/users", "/v1/events/{event_id}", "/v1/events", "/v1/events:batch"} <= set(paths)
     assert {"202", "413", "415", "422", "503"} <= set(paths["/v1/users"]["post"]["responses"])

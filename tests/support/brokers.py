@@ -10,12 +10,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
 
 import pytest
 from support.docker_engine import engine_answers
+from support.in_memory import memory
 from support.private_rabbit import PrivateRabbit, find_server
 from support.rabbit import Ctl, Management, NoRabbit, Rabbit, Vhosts, greet, in_vhost
 from support.used import note
@@ -28,7 +30,8 @@ REMEDY = "install RabbitMQ (Debian: apt install rabbitmq-server) or Docker, or s
 @pytest.fixture(scope="session")
 def rabbitmq(pytestconfig: pytest.Config) -> Iterator[Rabbit]:
     """A RabbitMQ for the whole run; started only when a test asks for it."""
-    with open_rabbit(os.environ, server=find_server(), container=start_container) as rabbit:
+    private = partial(PrivateRabbit, within=memory())
+    with open_rabbit(os.environ, server=find_server(), container=start_container, private=private) as rabbit:
         note(pytestconfig, "rabbitmq", f"{rabbit.version} ({rabbit.kind})")
         yield rabbit
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 from support.docker_engine import engine_answers
+from support.in_memory import memory
 from support.postgres_server import PostgresServer
 from support.private_postgres import NoPostgres, PrivatePostgres
 from support.schemas import Schema
@@ -23,7 +24,6 @@ from support.used import note
 URL = "TIDINGS_TEST_POSTGRES_URL"
 IMAGE = "postgres:17-alpine"
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it is made for us alone
 
 CARELESS = ("fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off")
 """For a server that no test crashes: those that do start their own. And it does nothing that nobody asked it to."""
@@ -78,7 +78,7 @@ def server(request: pytest.FixtureRequest) -> PostgresServer | None:
 @pytest.fixture(scope="session")
 def in_memory() -> Iterator[Path]:
     """A folder for files that no test needs to outlive: in memory, where the machine has such."""
-    folder = Path(tempfile.mkdtemp(prefix="tidings-tests-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="tidings-tests-", dir=memory()))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -36,10 +36,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give faults the time they take on a busy machine, and leave out the long ones unless they are wanted."""
+    """Give faults and long tests the time they take on a busy machine; leave out slow faults unless they are wanted."""
     skipped = pytest.mark.skip(reason="takes longer than a minute; run by --all-faults")
     for item in items:
-        if item.get_closest_marker("fault") and not item.get_closest_marker("timeout"):
+        if any(map(item.get_closest_marker, ("fault", "long"))) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(FAULT_SECONDS))
         if item.get_closest_marker("slow_fault") and not config.option.all_faults:
             item.add_marker(skipped)

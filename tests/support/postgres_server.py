@@ -13,6 +13,9 @@ import asyncpg
 from support.private_postgres import START_SECONDS
 from support.waiting import eventually
 
+UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection raises that a test has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Laid:
@@ -25,10 +28,11 @@ class Laid:
 
     async def is_as_new(self) -> bool:
         """End all other connections and empty the tables; tell whether everything else is as it was laid."""
-        if self.connection.is_closed():
+        try:
+            await self.connection.execute(OTHERS_LEAVE + EMPTY_TABLES)
+            return bool(await self.connection.fetchval(CATALOGUE) == self.catalogue)
+        except UNUSABLE:
             return False
-        await self.connection.execute(OTHERS_LEAVE + EMPTY_TABLES)
-        return bool(await self.connection.fetchval(CATALOGUE) == self.catalogue)
 
 
 class PostgresServer:
@@ -67,7 +71,7 @@ class PostgresServer:
         if not self._lasting and await laid.is_as_new():
             self._laid.append(laid)
         else:
-            await laid.connection.close()
+            laid.connection.terminate()
             await self._drop(laid.name)
 
     async def close(self) -> None:

@@ -37,17 +37,20 @@ class PrivateRabbit(Rabbit):
 
     kind: ClassVar[str] = "private"
 
-    def __init__(self, server: Path, *, schedulers: int = 1, statistics_ms: int = 1000) -> None:
+    def __init__(
+        self, server: Path, *, within: Path | None = None, schedulers: int = 1, statistics_ms: int = 1000
+    ) -> None:
         """Choose ports and write the configuration; nothing runs yet.
 
         A node for tests stays on one processor and counts often; one that is measured wants all of them, and peace.
+        Its directory is made `within` one, or where the system makes such.
         """
         self._port, self._http, self._distribution = _free_ports(3)
         url = f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
         super().__init__(url, Management(f"http://127.0.0.1:{self._http}", url))
         self._server = server
         self._schedulers, self._statistics_ms = schedulers, statistics_ms
-        self._folder = Path(tempfile.mkdtemp(prefix="tidings-rabbitmq-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="tidings-rabbitmq-", dir=within))
         self._user = _unprivileged()
         self._node: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None

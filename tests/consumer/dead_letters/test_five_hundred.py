@@ -15,7 +15,7 @@ from consumer_service.lifecycle import State
 from consumer_service.outcome import PermanentFailure, TemporaryFailure
 from shared.transport import Message
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BUSY, UNKNOWN, BUG, MALFORMED = 240, 150, 80, 30
 PACE = Pace(rate=1000, watch_seconds=60, look_seconds=0.1)
@@ -66,7 +66,6 @@ async def replay(engine, transport, collector, group):
         return [progress async for progress in campaign.run(batch)][-1]
 
 
-@pytest.mark.slow
 async def test_four_causes_are_seen_and_one_is_replayed_when_it_is_mended_and_not_before(
     engine, transport, consume, morning
 ):
