@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.brokers import rabbitmq
 from support.databases import database_url, in_memory, postgres, postgres_url, server, sqlite_file
+from support.engines import compiled
 from support.used import USED
 
-__all__ = ["database_url", "in_memory", "postgres", "postgres_url", "rabbitmq", "server", "sqlite_file"]
+__all__ = ["compiled", "database_url", "in_memory", "postgres", "postgres_url", "rabbitmq", "server", "sqlite_file"]
 
 pytest_plugins = ["support.fault_options"]
 
