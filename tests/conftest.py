@@ -8,10 +8,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.brokers import rabbitmq
 from support.databases import database_url, in_memory, postgres, postgres_url, server, sqlite_file
-from support.engines import compiled
+from support.engines import compiled_once
 from support.used import USED
 
-__all__ = ["compiled", "database_url", "in_memory", "postgres", "postgres_url", "rabbitmq", "server", "sqlite_file"]
+__all__ = [
+    "compiled_once",
+    "database_url",
+    "in_memory",
+    "postgres",
+    "postgres_url",
+    "rabbitmq",
+    "server",
+    "sqlite_file",
+]
 
 pytest_plugins = ["support.fault_options"]
 

@@ -99,6 +99,7 @@ async def test_a_contender_reads_the_errand_that_it_was_given(here):
     assert found["urls"] == ["amqp://broker", "postgresql://database"]
 
 
+@pytest.mark.slow
 async def test_the_processors_time_of_children_counts_also_after_they_have_ended():
     burning = "import time\nwhile time.process_time() < 0.3: pass"
     parent = (

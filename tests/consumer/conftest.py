@@ -11,7 +11,6 @@ from alembic.script import ScriptDirectory
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.builders import a_queue, a_topology
-from support.engines import Compiled
 from support.inboxes import JournalInbox, is_alive
 from support.schemas import Schema
 from support.tasks import EFFECTS
@@ -39,16 +38,18 @@ def schema() -> Schema:
 
 
 @pytest.fixture
-async def engine(database_url: str, compiled: Compiled, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - laid
+async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - is laid by it
     """A database as migrations leave it, with the table that the tests' own tasks write to."""
-    async with compiled.shared(open_engine(database_url)) as engine:
-        yield engine
+    engine = open_engine(database_url)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture
-async def postgres_engine(postgres_url: str, compiled: Compiled, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001
-    async with compiled.shared(open_engine(postgres_url)) as engine:
-        yield engine
+async def postgres_engine(postgres_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001
+    engine = open_engine(postgres_url)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture

@@ -31,14 +31,9 @@ async def test_the_families_build_what_the_registry_lists_and_each_task_once():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_a_family_builds_its_own_tasks_and_no_others(family):
+async def test_a_family_builds_its_own_tasks_and_no_two_that_take_the_same_message(family):
     async with open_tasks(SETTINGS, [family]) as tasks:
         assert [type(task) for task in tasks] == by_family(TASKS)[family]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-async def test_no_two_tasks_of_a_family_take_the_same_message(family):
-    async with open_tasks(SETTINGS, [family]) as tasks:
         assert len(Dispatcher(tasks).tasks) == len(tasks)
 
 

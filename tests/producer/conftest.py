@@ -15,7 +15,6 @@ from sqlalchemy import event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created, an_envelope
 from support.clients import asking
-from support.engines import Compiled
 from support.hashing import CHEAP
 from support.mails import LINK_SECRET
 from support.publishers import RecordingPublisher
@@ -48,10 +47,11 @@ def schema() -> Schema:
 
 
 @pytest.fixture
-async def engine(database_url: str, compiled: Compiled, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - laid
+async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - is laid by it
     """A database as migrations leave it."""
-    async with compiled.shared(open_engine(database_url)) as engine:
-        yield engine
+    engine = open_engine(database_url)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -65,10 +65,11 @@ def interventions(engine: AsyncEngine) -> Interventions:
 
 
 @pytest.fixture
-async def claims(engine: AsyncEngine, database_url: str, compiled: Compiled) -> AsyncIterator[Claims]:  # noqa: ARG001 - its tables
+async def claims(engine: AsyncEngine, database_url: str) -> AsyncIterator[Claims]:  # noqa: ARG001 - its tables
     """Open connections as the composition root does: for claims only."""
-    async with compiled.shared(open_engine(database_url, session=CLAIMING)) as claiming:
-        yield Claims(claiming)
+    claiming = open_engine(database_url, session=CLAIMING)
+    yield Claims(claiming)
+    await claiming.dispose()
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ async def test_it_opens_without_a_broker_and_without_a_database():
 async def test_stopping_makes_it_unready_while_it_still_serves(engine, settings):  # noqa: ARG001 - its tables
     stopping = asyncio.Event()
 
-    async with producer(settings, MemoryTransport(), stopping=stopping) as app, asking(app) as client:
+    async with producer(settings, MemoryTransport(), stopping=stopping, hasher=CHEAP) as app, asking(app) as client:
         before = (await client.get("/readyz")).status_code
         stopping.set()
         after = (await client.get("/readyz")).status_code
@@ -101,7 +101,9 @@ async def test_stopping_makes_it_unready_while_it_still_serves(engine, settings)
 
 
 @on_sqlite
-@pytest.mark.parametrize(("hasher", "cost"), [(None, "m=65536,t=3,p=4"), (CHEAP, "m=8,t=1,p=1")])
+@pytest.mark.parametrize(
+    ("hasher", "cost"), [pytest.param(None, "m=65536,t=3,p=4", marks=pytest.mark.slow), (CHEAP, "m=8,t=1,p=1")]
+)
 async def test_passwords_are_hashed_at_full_cost_unless_another_hasher_is_given(engine, settings, hasher, cost):
     async with producer(settings, MemoryTransport(), hasher=hasher) as app, asking(app) as client:
         await client.post("/v1/users", json=ANN)
@@ -152,7 +154,7 @@ async def test_a_full_outbox_refuses_new_work_until_it_is_drained_and_goes_on_an
     ids = await recorded(*(uuid4() for _ in range(3)))
     limited = settings.model_copy(update={"outbox_high_water": 2})
 
-    async with producer(limited, MemoryTransport()) as app, asking(app) as client:
+    async with producer(limited, MemoryTransport(), hasher=CHEAP) as app, asking(app) as client:
 
         async def registered(status):
             answer = await client.post("/v1/users", json=ANN)

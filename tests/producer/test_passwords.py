@@ -56,6 +56,7 @@ class CountingHasher:
         return True, None
 
 
+@pytest.mark.slow
 def test_the_profile_is_rfc_9106_for_little_memory():
     digest = argon2id().hash("correct horse")
 

@@ -3,6 +3,7 @@ from pydantic import SecretStr
 from sqlalchemy import text, update
 from support.clients import asking
 from support.databases import on_sqlite
+from support.hashing import CHEAP
 
 from producer_service.app import producer
 from producer_service.models import OutboxRow, Status
@@ -208,7 +209,7 @@ async def test_a_database_that_is_away_is_worth_a_later_try(settings):
     nobody_there = SecretStr("postgresql://canary@127.0.0.1:1/canary")
     away = settings.model_copy(update={"database_url": nobody_there})
 
-    async with producer(away, MemoryTransport()) as app, asking(app) as client:
+    async with producer(away, MemoryTransport(), hasher=CHEAP) as app, asking(app) as client:
         response = await client.post("/v1/users", json=ANN)
 
     assert (response.status_code, response.json()["type"]) == (503, "/problems/database-unavailable")

@@ -1,31 +1,23 @@
-"""Engines of tests: each has its own connections, and all of a kind share what they have compiled."""
+"""All engines of a run share what they have compiled: each for itself would compile every statement in every test."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Engine, event
 
 
-class Compiled:
-    """Statements as SQL: compiled once in a run, where each engine for itself would do it once in each test."""
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Let each connection use what others by the same driver have compiled, and add to it."""
+    known: dict[tuple[str, str], tuple[Any, Any]] = {}
 
-    def __init__(self) -> None:
-        self._of_kind: dict[str, tuple[Any, Any]] = {}
+    def share(connection: Connection) -> None:
+        engine: Any = connection.engine
+        kind = engine.dialect.name, engine.dialect.driver
+        engine.dialect, engine._compiled_cache = known.setdefault(kind, (engine.dialect, engine._compiled_cache))
+        connection.dialect = engine.dialect  # It is a part of every key.
 
-    @asynccontextmanager
-    async def shared(self, engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-        """Let a new engine use, and add to, what others of its kind have compiled; dispose of it in the end."""
-        sync: Any = engine.sync_engine
-        if found := self._of_kind.get(sync.dialect.name):
-            sync.dialect, sync._compiled_cache = found  # The dialect is a part of every key.
-        yield engine
-        if sync.pool.checkedin():  # Else it may never have connected, and its dialect not know its server.
-            self._of_kind.setdefault(sync.dialect.name, (sync.dialect, sync._compiled_cache))
-        await engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def compiled() -> Compiled:
-    return Compiled()
+    event.listen(Engine, "engine_connect", share)
+    yield
+    event.remove(Engine, "engine_connect", share)
