@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+ALONE = "tests_share_nothing_with_it"
+"""The option of an engine whose dialect a test has changed."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
@@ -14,6 +17,8 @@ def compiled_once() -> Iterator[None]:
 
     def share(connection: Connection) -> None:
         engine: Any = connection.engine
+        if connection.get_execution_options().get(ALONE):
+            return
         kind = engine.dialect.name, engine.dialect.driver
         engine.dialect, engine._compiled_cache = known.setdefault(kind, (engine.dialect, engine._compiled_cache))
         connection.dialect = engine.dialect  # It is a part of every key.

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from support.builders import a_user_created
+from support.engines import ALONE
 
 from producer_service.schedules.schedule import Occasion, Schedule
 from shared.contracts import Contract
@@ -43,6 +44,7 @@ def ticks_of(moments: Iterable[datetime]) -> list[str]:
 def interrupt_between_steps(engine: AsyncEngine, step: Callable[[str], None]) -> None:
     """Call `step` before and after every statement and every commit of an engine; by raising it ends the work there."""
     dialect = engine.sync_engine.dialect
+    engine.sync_engine.update_execution_options(**{ALONE: True})
 
     def around(name: str, do: Callable[..., None]) -> Callable[..., None]:
         def done(*arguments: Any, **named: Any) -> None:
