@@ -24,9 +24,9 @@ from consumer_service.queues import by_family, lanes_of, queue_name
 from consumer_service.registry import TASKS
 from consumer_service.settings import DatabaseSettings, Settings, load_settings, refuse
 from consumer_service.worker import Worker, open_tasks
+from shared.contracts import Lane
 from shared.logs import configure_logs
 from shared.loop import pass_over_what_is_loaded
-from shared.topology import Lane
 from shared.transport import Transport
 
 cli = typer.Typer(

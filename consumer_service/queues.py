@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from consumer_service.dispatch import AnyTask
 from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
 from shared.commands import Command
-from shared.topology import DOMAIN_TASKS, Binding, Lane, Queue, Topology, exchange_for, routing_key
+from shared.contracts import Lane
+from shared.topology import DOMAIN_TASKS, Binding, Queue, Topology, exchange_for, routing_key
 
 
 def queue_name(family: str, lane: Lane = Lane.NORMAL) -> str:

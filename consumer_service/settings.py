@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.topology import Lane
+from shared.contracts import Lane
 
 PREFIX = "TIDINGS_"
 ACK_MARGIN_SECONDS = 60

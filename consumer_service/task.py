@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from consumer_service.retry import RetryPolicy
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.envelope import Envelope
-from shared.topology import Lane
 
 C = TypeVar("C", bound=Contract)
 

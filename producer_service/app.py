@@ -47,10 +47,10 @@ from producer_service.settings import ApiSettings, Settings
 from producer_service.timer import Timer
 from producer_service.unit_of_work import Travel, UnitOfWork, units_on
 from shared.commands import COMMANDS
+from shared.contracts import Lane
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
 from shared.loop import watch_lag
-from shared.topology import Lane
 from shared.transport import LARGEST_BODY, Publisher, Transport
 
 BESIDE_CANCEL_SECONDS = 5.0

@@ -41,7 +41,7 @@ from producer_service.clock import FromNow, now
 from producer_service.driver import Execute, transaction
 from producer_service.models import OutboxRow, Status, written_out
 from producer_service.verdicts import Parked, Postponed, Published, Verdict
-from shared.topology import Lane
+from shared.contracts import Lane
 
 OUTBOX = cast("Table", OutboxRow.__table__)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from producer_service.relay import Relay, all_or_none
-from shared.topology import Lane
+from shared.contracts import Lane
 
 
 class Bell:

@@ -25,10 +25,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from producer_service.clock import FromNow, now
 from producer_service.models import OutboxRow, Status, written_out
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.envelope import Envelope, encode
 from shared.errors import OversizedMessage
-from shared.topology import Lane, exchange_for
+from shared.topology import exchange_for
 from shared.transport import LARGEST_BODY
 
 # Built once: that takes longer than running it. Inline, for nobody asks for the row's position.
@@ -43,12 +43,13 @@ def record(
     envelope: Envelope[Contract],
     *,
     deliver_at: datetime | FromNow | None = None,
-    lane: Lane = Lane.NORMAL,
+    lane: Lane | None = None,
 ) -> None:
     """Add an envelope to the session's transaction; it is published if, and only if, that transaction commits.
 
-    With `deliver_at` it is published then, within about a second, and not before. Works in any session on this
-    database. Raises OversizedMessage for what no reader would accept.
+    With `deliver_at` it is published then, within about a second, and not before. It stands in the lane of its class
+    unless another is given. Works in any session on this database.
+    Raises OversizedMessage for what no reader would accept.
     """
     session.add(OutboxRow(**placed_row_of(envelope, deliver_at=deliver_at, lane=lane)))
 
@@ -61,13 +62,15 @@ async def insert_row(session: AsyncSession, row: Mapping[str, Any]) -> None:
         await session.execute(INSERT, row)
 
 
-def placed_row_of(envelope: Envelope[Contract], *, deliver_at: datetime | FromNow | None, lane: Lane) -> dict[str, Any]:
+def placed_row_of(
+    envelope: Envelope[Contract], *, deliver_at: datetime | FromNow | None, lane: Lane | None = None
+) -> dict[str, Any]:
     """Return what the outbox stores of an envelope and of its place there. Raises OversizedMessage as `record` does."""
     status = Status.PENDING if deliver_at is None else Status.DELAYED
-    return {**row_of(envelope), "status": status, "deliver_at": deliver_at, "lane": lane}
+    return {**row_of(envelope, lane), "status": status, "deliver_at": deliver_at}
 
 
-def row_of(envelope: Envelope[Contract]) -> dict[str, Any]:
+def row_of(envelope: Envelope[Contract], lane: Lane | None = None) -> dict[str, Any]:
     """Return what the outbox stores of an envelope, by column. Raises OversizedMessage as `record` does."""
     payload = encode(envelope)
     if len(payload) > LARGEST_BODY:
@@ -82,6 +85,7 @@ def row_of(envelope: Envelope[Contract]) -> dict[str, Any]:
         "source": envelope.source,
         "correlationid": envelope.correlation_id,
         "time": envelope.time,
+        "lane": int(envelope.data.lane if lane is None else lane),
     }
 
 

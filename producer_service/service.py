@@ -20,6 +20,7 @@ from producer_service.proofs import issue
 from producer_service.unit_of_work import Travel, UnitOfWork
 from producer_service.upserts import dialect_of, insert_into
 from shared.commands import SendMail
+from shared.contracts import Lane
 from shared.events import UserCreated
 from shared.proofs import VERIFY_EMAIL, fingerprint
 
@@ -63,9 +64,10 @@ class Accounts:
     async def register(self, registrant: Registrant, travel: Travel) -> str:
         """Register, or tell the owner of the address that somebody tried; return the id of the message recorded.
 
-        Either way one password is hashed, the same statements run and one message is recorded, so neither the
-        answer nor its time shows whether the address was known. Only `mails_per_hour` messages are recorded about
-        one address, whoever asks; after that nothing is, and the id is that of the last. A new user's always is.
+        Either way one password is hashed, the same statements run and one message is recorded, in the same lane, so
+        neither the answer, nor its time, nor how soon the message is published shows whether the address was known.
+        Only `mails_per_hour` messages are recorded about one address, whoever asks; after that nothing is, and the id
+        is that of the last. A new user's always is.
         Raises WeakPassword, and Overloaded when too many passwords are being hashed.
         """
         self._policy.insist(registrant.password, about=(registrant.email, registrant.name))
@@ -75,7 +77,8 @@ class Accounts:
             owner = await _insert_or_find(unit.session, user_id, registrant, password_hash)
             is_new = owner.id == user_id
             await self._keep_proof(unit.session, owner, verification_id, VERIFY_EMAIL if is_new else NO_PURPOSE)
-            event_id = unit.record(_created(owner, verification_id) if is_new else _already_registered(owner))
+            message = _created(owner, verification_id) if is_new else _already_registered(owner)
+            event_id = unit.record(message, lane=Lane.NORMAL)
             key = self._pseudonyms.of(registrant.email, "registering")
             spent = await spend(unit.session, key, most=self._mails_per_hour, message_id=event_id)
             if is_new or spent.allowed:

@@ -12,9 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from producer_service.delays import LONGEST_DELAY, moment_of_delivery
 from producer_service.outbox import insert_row, placed_row_of
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.envelope import enclose
-from shared.topology import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,15 @@ class UnitOfWork:
         *,
         deliver_at: datetime | None = None,
         delay: timedelta | None = None,
-        lane: Lane = Lane.NORMAL,
+        lane: Lane | None = None,
         message_id: str | None = None,
     ) -> str:
         """Announce an event or send a command with this transaction; return the id by which it can be followed.
 
         With `deliver_at` or `delay` it is published then, within about a second, unless it was cancelled before. It
-        holds back nothing meanwhile, and once its time has come it stands where it was recorded. What may wait goes
-        into the bulk lane, where it keeps nobody waiting who stands in another. `message_id` is for who must be able
-        to tell a message by its id before it is recorded; a second one of that id fails the commit.
+        holds back nothing meanwhile, and once its time has come it stands where it was recorded. It stands in the lane
+        of its class unless another is given. `message_id` is for who must be able to tell a message by its id before
+        it is recorded; a second one of that id fails the commit.
         Raises ValueError for a moment that makes no sense.
         """
         moment = moment_of_delivery(deliver_at=deliver_at, delay=delay, longest=self._longest_delay)

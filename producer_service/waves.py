@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from producer_service.claims import ClaimedRow
 from producer_service.verdicts import Verdict, decide
+from shared.contracts import Lane
 from shared.envelope import STRUCTURED
 from shared.errors import BrokerUnavailable
-from shared.topology import Lane, routing_key
+from shared.topology import routing_key
 from shared.transport import LARGEST_BODY, Fate, Message, Outgoing, Publisher, Receipt
 
 WAVES_SECONDS = 5.0

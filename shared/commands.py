@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.events import EMAIL
 
 
@@ -21,6 +21,8 @@ class SendMail(Command):
 
     wire_type: ClassVar[str] = "mail.send"
     owner: ClassVar[str] = "mail"
+    lane: ClassVar[Lane] = Lane.BULK
+    """Any service may send any number; who sends a mail that somebody waits for says so."""
 
     to: str = Field(
         max_length=254, pattern=EMAIL, description="The one address the mail goes to.", examples=["ann@example.org"]

@@ -1,6 +1,7 @@
-"""What every event and command has in common: a wire type, a subject, and tolerance for additive change."""
+"""What every event and command has in common: a wire type, a subject, a lane, and tolerance for additive change."""
 
 import re
+from enum import IntEnum
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,15 @@ LONGEST_WIRE_TYPE = 255
 """The wire type is the AMQP routing key, a short string of at most 255 bytes (AMQP 0-9-1, 4.2.5.3)."""
 
 
+class Lane(IntEnum):
+    """Which line a message stands in, from the outbox to the task. Order holds within a lane, not between two."""
+
+    NORMAL = 0
+    """Whatever somebody waits for: codes, links, notifications. It never waits behind bulk."""
+    BULK = 1
+    """What may wait: campaigns, imports, digests. It has a share of everything for itself, so it never starves."""
+
+
 class Contract(BaseModel):
     """A message two services agree on. Readers ignore fields they do not know, so adding one is not breaking."""
 
@@ -21,6 +31,10 @@ class Contract(BaseModel):
 
     owner: ClassVar[str] = ""
     """The team that answers for this message. The documents name it, and are refused where nobody does."""
+
+    lane: ClassVar[Lane] = Lane.NORMAL
+    """Where it stands unless its sender says otherwise. What comes in large numbers says bulk, so that nobody who sends
+    it has to know what else is waiting."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

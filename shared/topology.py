@@ -2,22 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from itertools import pairwise
 from math import log
 from typing import Literal, NamedTuple
 
 from shared.commands import Command
-from shared.contracts import Contract
-
-
-class Lane(IntEnum):
-    """Which line a message stands in, from the outbox to the task. Order holds within a lane, not between two."""
-
-    NORMAL = 0
-    """Whatever somebody waits for: codes, links, notifications. It never waits behind bulk."""
-    BULK = 1
-    """What may wait: campaigns, imports, digests. It has a share of everything for itself, so it never starves."""
+from shared.contracts import Contract, Lane
 
 
 @dataclass(frozen=True, slots=True)

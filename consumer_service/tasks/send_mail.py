@@ -7,7 +7,7 @@ from consumer_service.effects.mailer import Mailer
 from consumer_service.retry import RetryPolicy
 from consumer_service.task import Context, Guarantee, Task
 from shared import commands
-from shared.topology import Lane
+from shared.contracts import Lane
 
 
 class SendMail(Task[commands.SendMail]):

@@ -11,9 +11,9 @@ from typing import Any
 from deploy.contracts.messages import components
 from deploy.contracts.schemas import kind_of
 from deploy.contracts.subscriptions import Consumers, Subscription
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.envelope import STRUCTURED
-from shared.topology import Lane, Queue, exchange_for, matches, routing_key
+from shared.topology import Queue, exchange_for, matches, routing_key
 
 BINDING = "0.3.0"
 """The version of the AMQP binding, in AsyncAPI's own count."""
@@ -26,8 +26,10 @@ structured JSON (`{STRUCTURED}`); readers also take binary mode, with the attrib
 properties repeat some of them: message-id is `id`, type is `type`, app-id is `source`, correlation-id is
 `correlationid`, timestamp is `time`. Delivery is at least once: two messages with one `id` are the same message.
 
-To listen, bind a queue of your own to the routing keys that you need. Readers ignore fields that they do not know; a
-field is added with a default, and anything else is a new type beside the old one, as in `user.created.v2`.
+To listen, bind a queue of your own to the routing keys that you need. A channel's address is the key in the lane of its
+type, `x-lane`; a sender may choose the other, so bind both: `<type>` is normal, `bulk.<type>` is bulk. Readers ignore
+fields that they do not know; a field is added with a default, and anything else is a new type beside the old one, as in
+`user.created.v2`.
 """
 
 
@@ -71,10 +73,10 @@ def _server(protocol: str, port: str) -> Node:
 
 
 def _routing_key(contract: type[Contract]) -> Node:
-    exchange = exchange_for(contract)
+    exchange, key = exchange_for(contract), routing_key(contract.wire_type, contract.lane)
     return {
-        "address": contract.wire_type,
-        "summary": f"The routing key {contract.wire_type} on the exchange {exchange.name}.",
+        "address": key,
+        "summary": f"The routing key {key} on the exchange {exchange.name}.",
         "messages": {contract.wire_type: _message(contract.wire_type)},
         "bindings": {
             "amqp": {

@@ -36,6 +36,7 @@ def _section(entry: Entry) -> Iterator[str]:
     yield f"{entry.meaning}"
     yield ""
     yield f"{entry.kind.capitalize()} on `{entry.exchange}`, version {entry.version}, owned by {entry.owner}."
+    yield f"In the {entry.lane} lane, with the routing key `{entry.routing_key}`, unless its sender says otherwise."
     yield f"Schema: [`{entry.schema_id}`](../contracts/schemas/{entry.type}.json)."
     yield ""
     yield "| Field | Type | Required | Means | Rule |"

@@ -71,6 +71,7 @@ def _message(contract: type[Contract]) -> Node:
         "examples": [{"name": contract.__name__, "payload": envelope_of(contract)}],
         "x-kind": kind_of(contract),
         "x-owner": contract.owner,
+        "x-lane": contract.lane.name.lower(),
         "x-schema-id": uri,
     }
 

@@ -8,7 +8,8 @@ from consumer_service.dispatch import AnyTask
 from consumer_service.queues import by_family, lanes_of, queue_name, topology_of
 from consumer_service.registry import TASKS
 from consumer_service.upcasters import UPCASTERS, Upcaster, Upcasting
-from shared.topology import Lane, Queue
+from shared.contracts import Lane
+from shared.topology import Queue
 
 
 @dataclass(frozen=True, slots=True)

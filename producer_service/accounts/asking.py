@@ -1,9 +1,9 @@
 """Asking for a mail with a link or a code: what all three kinds of it have in common.
 
-Whoever asks is anonymous, and may be anybody. So for a known and an unknown address the same statements run and one
-message is recorded, and one mail is sent; an unknown address gets a neutral one, from which its owner, who may have
-registered with another, learns why nothing else came. And no address gets more than so many of them in an hour, whoever
-asks for them: after that the answer stays the same, and nothing is recorded.
+Whoever asks is anonymous, and may be anybody. So for a known and an unknown address the same statements run, one
+message is recorded, in the same lane, and one mail is sent; an unknown address gets a neutral one, from which its
+owner, who may have registered with another, learns why nothing else came. And no address gets more than so many of them
+in an hour, whoever asks for them: after that the answer stays the same, and nothing is recorded.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from producer_service.models import User
 from producer_service.proofs import issue
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import SendMail
-from shared.contracts import Contract
+from shared.contracts import Contract, Lane
 from shared.proofs import fingerprint
 
 USERS = cast("Table", User.__table__)
@@ -84,7 +84,8 @@ class Asking:
                 stored=fingerprint(kind.derived_for, proof_id),
                 user_id=owner.user_id if owner else None,
             )
-            message_id = unit.record(kind.announce(owner, proof_id) if owner else _no_account(wish))
+            message = kind.announce(owner, proof_id) if owner else _no_account(wish)
+            message_id = unit.record(message, lane=Lane.NORMAL)
             key = self._pseudonyms.of(wish.email, "asking")
             spent = await spend(unit.session, key, most=self._mails_per_hour, message_id=message_id)
             if spent.allowed:

@@ -29,6 +29,8 @@ class Entry:
     version: int
     meaning: str
     exchange: str
+    routing_key: str
+    lane: str
     publisher: str
     schema_id: str
     fields: tuple[Field, ...]
@@ -53,6 +55,8 @@ def _entry(document: Node, fields: Fields, message: Node) -> Entry:
         version=int(message["x-schema-id"].rpartition(":")[2]),
         meaning=message["summary"],
         exchange=document["channels"][wire_type]["bindings"]["amqp"]["exchange"]["name"],
+        routing_key=document["channels"][wire_type]["address"],
+        lane=message["x-lane"],
         publisher=document["operations"][f"publish.{wire_type}"]["tags"][0]["name"],
         schema_id=message["x-schema-id"],
         fields=fields.of(message["title"]),

@@ -115,7 +115,7 @@ class _Round:
     def _place(self, candidate: Candidate) -> Outcome:
         event_id = candidate.envelope.id
         try:
-            row = row_of(candidate.envelope) | candidate.placement.columns()
+            row = row_of(candidate.envelope, candidate.placement.lane) | candidate.placement.columns()
         except OversizedMessage:
             detail = f"the message would have more than {LARGEST_BODY} bytes"
             return Refusal(Reason.OVERSIZED, (FieldError(candidate.at, detail),), event_id)

@@ -11,8 +11,8 @@ from typing import Any
 
 from producer_service.delays import moment_of_delivery
 from producer_service.models import Status
+from shared.contracts import Lane
 from shared.errors import FieldProblem
-from shared.topology import Lane
 
 NAMES = ("deliverat", "lane")
 LANES: Mapping[Any, Lane] = {lane.name.lower(): lane for lane in Lane}
@@ -20,15 +20,15 @@ LANES: Mapping[Any, Lane] = {lane.name.lower(): lane for lane in Lane}
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """At once, and where somebody waits for it, unless the sender says otherwise."""
+    """At once, and in the lane of its type, unless the sender says otherwise."""
 
     deliver_at: datetime | None = None
-    lane: Lane = Lane.NORMAL
+    lane: Lane | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return what the outbox stores of it, by column."""
+        """Return what the outbox stores of the moment, by column."""
         status = Status.PENDING if self.deliver_at is None else Status.DELAYED
-        return {"status": status.value, "deliver_at": self.deliver_at, "lane": int(self.lane)}
+        return {"status": status.value, "deliver_at": self.deliver_at}
 
 
 AT_ONCE = Placement()
@@ -36,14 +36,14 @@ AT_ONCE = Placement()
 
 def placement_of(attributes: Mapping[str, Any], *, longest: timedelta) -> Placement | list[FieldProblem]:
     """Return where it is to stand, or what is wrong with what was said of it. A moment that is past means at once."""
-    lane, moment = LANES.get(attributes.get("lane", "normal")), attributes.get("deliverat")
+    lane, moment = attributes.get("lane"), attributes.get("deliverat")
     try:
         deliver_at = None if moment is None else _ahead(moment, longest)
     except (TypeError, ValueError) as error:
         return [FieldProblem(("deliverat",), "deliverat", f"{error}; write it as in 2026-11-22T14:30:00+01:00")]
-    if lane is None:
+    if "lane" in attributes and not (isinstance(lane, str) and lane in LANES):
         return [FieldProblem(("lane",), "lane", f"must be one of {', '.join(LANES)}")]
-    return Placement(deliver_at=deliver_at, lane=lane)
+    return Placement(deliver_at=deliver_at, lane=LANES.get(lane))
 
 
 def _ahead(moment: str, longest: timedelta) -> datetime | None:

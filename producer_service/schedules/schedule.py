@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.contracts import Contract
-from shared.topology import Lane
+from shared.contracts import Contract, Lane
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 """It is a key in a table, and a label in metrics."""
@@ -59,7 +58,8 @@ class Schedule:
     time_zone: str = "UTC"
     missed: Missed = Missed.LATEST
     most: int = 100
-    lane: Lane = Lane.NORMAL
+    lane: Lane | None = None
+    """That of what is said, unless another is given."""
 
     def __post_init__(self) -> None:
         """Refuse it where it is declared, not at night."""

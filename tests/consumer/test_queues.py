@@ -6,8 +6,9 @@ from consumer_service.registry import TASKS
 from consumer_service.task import Task
 from consumer_service.upcasters import Upcaster
 from shared.commands import SendMail
+from shared.contracts import Lane
 from shared.events import EVENTS
-from shared.topology import Lane, matches, routing_key
+from shared.topology import matches, routing_key
 
 
 class OrderMail(Task[SendMail]):

@@ -14,7 +14,7 @@ from consumer_service.settings import (
     Settings,
     load_settings,
 )
-from shared.topology import Lane
+from shared.contracts import Lane
 
 BROKER, DATABASE = "amqp://guest:canary@127.0.0.1/", "postgresql://tidings:canary@127.0.0.1/tidings"
 THIRTY_SECONDS = timedelta(seconds=30)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.commands import SendMail
+from shared.contracts import Lane
 from shared.events import UserCreated
-from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, RUNGS, Lane, choose_rung, exchange_for, matches, routing_key
+from shared.topology import DOMAIN_EVENTS, DOMAIN_TASKS, RUNGS, choose_rung, exchange_for, matches, routing_key
 
 KEYS = st.lists(st.sampled_from(["a", "b", "user", "created"]), min_size=1, max_size=5).map(".".join)
 

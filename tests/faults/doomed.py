@@ -53,8 +53,8 @@ from producer_service.serving import serve, stopped_by_signals
 from producer_service.settings import ApiSettings, load_standalone_settings
 from producer_service.settings import Settings as RelaySettings
 from shared.backends.rabbitmq import RabbitTransport
+from shared.contracts import Lane
 from shared.logs import configure_logs
-from shared.topology import Lane
 from shared.transport import Delivery, Fate, Outgoing, Publisher, Receipt, Subscription
 
 VARIABLE = "TIDINGS_DOOM"

@@ -7,12 +7,13 @@ import sys
 
 import aio_pika
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from support.peeking import peek
 from support.processes import ROOT
 from support.waiting import eventually
 
 from producer_service.database import open_engine
+from shared.contracts import Lane
 
 EXAMPLE = ROOT / "docs" / "examples" / "orders" / "orders.py"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -56,6 +57,18 @@ async def test_an_order_of_a_service_of_its_own_is_relayed_from_its_own_database
     assert (message.message_id, message.routing_key) == (event_id, "order.placed")
     assert json.loads(message.body)["data"]["cents"] == 4200
     assert await tables_of(database_url) == {"orders", "outbox", "outbox_actions"}
+    assert await standing_of(database_url) == {
+        ("order.placed", "published", Lane.NORMAL),
+        ("order.review_due", "delayed", Lane.BULK),
+    }
+
+
+async def standing_of(database_url):
+    engine = open_engine(database_url)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT type, status, lane FROM outbox"))).all()
+    await engine.dispose()
+    return {tuple(row) for row in rows}
 
 
 async def tables_of(database_url):

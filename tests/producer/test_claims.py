@@ -7,7 +7,7 @@ from sqlalchemy import text, update
 from producer_service.claims import Claims
 from producer_service.models import OutboxRow
 from producer_service.verdicts import Parked, Postponed, Published
-from shared.topology import Lane
+from shared.contracts import Lane
 
 ANN, BOB = UUID(int=1), UUID(int=2)
 

@@ -7,7 +7,7 @@ from support.waiting import eventually
 
 from producer_service.claims import Claims
 from producer_service.lanes import Bell, LaneRelays
-from shared.topology import Lane
+from shared.contracts import Lane
 
 ANN, BOB = UUID(int=1), UUID(int=2)
 

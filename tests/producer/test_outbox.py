@@ -8,10 +8,10 @@ from support.builders import a_user_created, an_envelope
 from producer_service.models import Status
 from producer_service.outbox import record
 from shared.commands import SendMail
+from shared.contracts import Lane
 from shared.envelope import EnvelopeReader, encode
 from shared.errors import OversizedMessage
 from shared.events import EVENTS
-from shared.topology import Lane
 from shared.transport import Message
 
 WEEK = timedelta(days=7)

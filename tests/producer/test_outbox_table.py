@@ -1,16 +1,18 @@
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import MetaData, create_engine, inspect, text
+from sqlalchemy import MetaData, create_engine, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from support.databases import on_sqlite
 
 from producer_service.database import open_engine
 from producer_service.migrations import migrate
-from producer_service.models import Base
+from producer_service.models import Base, OutboxRow
 from producer_service.outbox import Outbox
 from producer_service.outbox_table import TABLES, add_outbox, bring_up, record
+from shared.contracts import Lane
 from shared.envelope import EnvelopeReader
 from shared.events import Event
 from shared.transport import Message
@@ -24,6 +26,15 @@ class OrderPlaced(Event):
     @property
     def subject(self):
         return self.order_id
+
+
+class OrderCounted(OrderPlaced):
+    """Of these there are many, and nobody waits for one."""
+
+    wire_type: ClassVar[str] = "order.counted"
+    lane: ClassVar[Lane] = Lane.BULK
+
+    order_id: str = "all"
 
 
 @pytest.fixture
@@ -113,13 +124,51 @@ async def test_what_a_session_commits_is_recorded_and_what_it_rolls_back_is_not(
     assert found == [(kept, "order.placed", "17", "domain.events", "/orders", "c-1", "pending")]
 
 
+async def test_what_is_recorded_for_later_or_in_another_lane_stands_there(do, theirs):
+    await do(bring_up)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    async with AsyncSession(theirs) as session, session.begin():
+        record(session, OrderPlaced(order_id="1"), source="/orders", delay=timedelta(hours=1))
+        record(session, OrderPlaced(order_id="2"), source="/orders", deliver_at=tomorrow, lane=Lane.BULK)
+        record(session, OrderCounted(), source="/orders")
+        record(session, OrderCounted(), source="/orders", lane=Lane.NORMAL, delay=timedelta(0))
+
+    async with AsyncSession(theirs) as session:
+        rows = (await session.execute(select(OutboxRow).order_by(OutboxRow.position))).scalars().all()
+    assert [(row.status, row.lane) for row in rows] == [("delayed", 0), ("delayed", 1), ("pending", 1), ("pending", 0)]
+    assert timedelta(minutes=59) < rows[0].deliver_at - datetime.now(UTC) < timedelta(minutes=61)
+    assert [row.deliver_at for row in rows[1:]] == [tomorrow, None, None]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ({"delay": timedelta(seconds=-1)}, "^delay: .* is negative"),
+        ({"delay": timedelta(days=367)}, "^delay: .* is longer than the longest"),
+        ({"deliver_at": datetime(2026, 11, 22)}, "^deliver_at: a moment needs a time zone"),  # noqa: DTZ001 - that is it
+        ({"deliver_at": datetime(9999, 1, 1, tzinfo=UTC)}, "^deliver_at: .* lies further ahead"),
+        ({"deliver_at": datetime(2026, 11, 22, tzinfo=UTC), "delay": timedelta(1)}, "give one of them"),
+    ],
+)
+async def test_a_moment_that_makes_no_sense_is_refused_and_nothing_recorded(do, theirs, when, said):
+    await do(bring_up)
+
+    async with AsyncSession(theirs) as session, session.begin():
+        with pytest.raises(ValueError, match=said):
+            record(session, OrderPlaced(order_id="1"), source="/orders", **when)
+
+    assert await do(lambda connection: connection.execute(text("SELECT count(*) FROM outbox")).scalar_one()) == 0
+
+
 @on_sqlite
 async def test_a_session_without_asyncio_records_too(do, database_url):
     await do(bring_up)
     engine = create_engine(database_url)
 
     with Session(engine) as session, session.begin():
-        record(session, OrderPlaced(order_id="17"), source="/orders")
+        record(session, OrderPlaced(order_id="17"), source="/orders", delay=timedelta(hours=1))
 
     with engine.connect() as connection:
         payload = connection.execute(text("SELECT payload FROM outbox")).scalar_one()

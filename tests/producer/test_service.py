@@ -16,6 +16,7 @@ from producer_service.passwords import Overloaded, Passwords
 from producer_service.service import Accounts, Registrant
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS, SendMail
+from shared.contracts import Lane
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS, UserCreated
 from shared.transport import Message
@@ -123,13 +124,13 @@ async def test_the_owner_of_a_known_address_gets_a_mail_as_registered(make_accou
     assert [(user.email, user.name, user.locale) for user in await users()] == [("Ann@Example.org", "Ann", "de")]
 
 
-async def test_a_known_address_costs_the_same_hash_and_the_same_row(make_accounts, rows):
+async def test_a_known_address_costs_the_same_hash_and_the_same_row_in_the_same_lane(make_accounts, rows):
     passwords = CountingPasswords()
     for _ in range(2):
         await make_accounts(passwords).register(a_registrant(), Travel())
 
     assert passwords.asked == 2
-    assert [row.status for row in await rows()] == ["pending", "pending"]
+    assert [(row.status, row.lane) for row in await rows()] == [("pending", Lane.NORMAL), ("pending", Lane.NORMAL)]
 
 
 async def test_the_same_statements_run_for_a_known_and_an_unknown_address(make_accounts, engine):

@@ -10,9 +10,9 @@ from support.databases import on_sqlite
 from producer_service.models import User
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS, SendMail
+from shared.contracts import Lane
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
-from shared.topology import Lane
 from shared.transport import Message
 
 ANN = {"email": "ann@example.org", "email_key": "ann@example.org", "name": "", "password_hash": "", "locale": "en"}
@@ -175,13 +175,15 @@ async def test_a_message_may_be_recorded_for_later_by_a_delay_or_a_moment(open_u
 
 
 @on_sqlite
-async def test_a_message_stands_in_the_lane_it_was_recorded_for(open_unit, rows):
+async def test_a_message_stands_in_the_lane_of_its_class_or_the_one_it_was_recorded_for(open_unit, rows):
     async with open_unit() as unit:
         unit.record(a_user_created())
         unit.record(a_user_created(), lane=Lane.BULK)
+        unit.record(SendMail(to="ann@example.org"))
+        unit.record(SendMail(to="ann@example.org"), lane=Lane.NORMAL)
         await unit.commit()
 
-    assert [row.lane for row in await rows()] == [Lane.NORMAL, Lane.BULK]
+    assert [row.lane for row in await rows()] == [Lane.NORMAL, Lane.BULK, Lane.BULK, Lane.NORMAL]
 
 
 @on_sqlite

@@ -9,6 +9,7 @@ from support.builders import a_user_created
 from support.engines import ALONE
 
 from producer_service.schedules.schedule import Occasion, Schedule
+from shared.commands import SendMail
 from shared.contracts import Contract
 
 
@@ -27,6 +28,10 @@ class VirtualClock:
 
 async def says_hello(_occasion: Occasion) -> Contract:
     return a_user_created()
+
+
+async def says_a_mail(_occasion: Occasion) -> Contract:
+    return SendMail(to="ann@example.org")
 
 
 async def says_nothing(_occasion: Occasion) -> None:

@@ -5,6 +5,7 @@ python orders.py sqlite+aiosqlite:///orders.db 4200
 
 import asyncio
 import sys
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from producer_service.outbox_table import add_outbox, bring_up, record
+from shared.contracts import Lane
 from shared.events import Event
 
 SOURCE = "/orders"
@@ -29,6 +31,20 @@ class OrderPlaced(Event):
     @property
     def subject(self) -> str:
         """All facts about one order keep their order."""
+        return str(self.order_id)
+
+
+class ReviewDue(Event):
+    """Somebody has had time to form an opinion of what they ordered."""
+
+    wire_type: ClassVar[str] = "order.review_due"
+    lane: ClassVar[Lane] = Lane.BULK  # Nobody waits for it, and it keeps waiting nobody who waits for an order.
+
+    order_id: UUID
+
+    @property
+    def subject(self) -> str:
+        """It is about one order."""
         return str(self.order_id)
 
 
@@ -55,9 +71,10 @@ def migrate(connection: Connection) -> None:
 
 
 def place_order(session: Session | AsyncSession, cents: int) -> str:
-    """Add an order and its event to the session's transaction; return the event's id."""
+    """Add an order, its event, and one for later, to the session's transaction; return the first event's id."""
     order = Order(id=uuid4(), cents=cents)
     session.add(order)
+    record(session, ReviewDue(order_id=order.id), source=SOURCE, delay=timedelta(days=7))
     return record(session, OrderPlaced(order_id=order.id, cents=cents), source=SOURCE)
 
 

@@ -17,9 +17,9 @@ from consumer_service.database import open_engine
 from consumer_service.settings import Settings
 from consumer_service.worker import Worker
 from shared.backends import open_transport
+from shared.contracts import Lane
 from shared.logs import configure_logs
 from shared.loop import pass_over_what_is_loaded
-from shared.topology import Lane
 from shared.transport import Delivery, Subscription, Transport
 
 LOOK_SECONDS = 0.002

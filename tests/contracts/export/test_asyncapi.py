@@ -11,7 +11,7 @@ from consumer_service.registry import TASKS
 from deploy.contracts.asyncapi import asyncapi
 from deploy.contracts.schemas import CONTRACTS
 from deploy.contracts.subscriptions import Consumers, registered
-from shared.topology import exchange_for
+from shared.topology import exchange_for, routing_key
 
 OFFICIAL = json.loads((Path(__file__).parents[1] / "asyncapi" / "3.1.0.json").read_text())
 DOCUMENT = asyncapi(CONTRACTS, registered(), version="1.2.3")
@@ -57,6 +57,7 @@ def test_every_message_has_a_channel_an_exchange_and_somebody_who_sends_it(contr
     binding = DOCUMENT["channels"][contract.wire_type]["bindings"]["amqp"]["exchange"]
 
     assert (binding["name"], binding["type"], binding["durable"]) == (exchange.name, exchange.kind, True)
+    assert DOCUMENT["channels"][contract.wire_type]["address"] == routing_key(contract.wire_type, contract.lane)
     assert DOCUMENT["operations"][f"publish.{contract.wire_type}"]["action"] == "send"
 
 

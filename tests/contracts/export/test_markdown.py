@@ -24,6 +24,12 @@ def test_a_section_has_the_fields_with_their_rules_and_an_example():
     assert '"size": "a"' in text
 
 
+def test_a_section_says_in_which_lane_it_stands_and_under_which_key_it_is_published():
+    text = page([AN_ENTRY])
+
+    assert "In the bulk lane, with the routing key `bulk.order.placed`, unless its sender says otherwise." in text
+
+
 def test_a_bar_in_a_pattern_or_a_meaning_does_not_end_its_cell():
     field = Field("size", "string", required=True, rules=(Rule("matches", "^a|b$"),), meaning="One | or\nthe other.")
 

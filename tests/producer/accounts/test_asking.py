@@ -10,6 +10,7 @@ from producer_service.account_models import Allowance, Proof
 from producer_service.accounts.asking import Wish
 from producer_service.unit_of_work import Travel
 from shared.commands import SendMail
+from shared.contracts import Lane
 from shared.events import UserPasswordResetRequested, UserVerificationCodeRequested, UserVerificationRequested
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -39,6 +40,17 @@ async def test_an_unknown_address_gets_a_neutral_mail(use_cases, messages, kind)
     await KINDS[kind][0](use_cases, Wish(BOB, "zh"))
 
     assert await messages() == [SendMail(to=BOB, template="no_account", locale="zh")]
+
+
+@on_sqlite
+@every_kind
+async def test_a_mail_to_a_known_and_to_an_unknown_address_stand_in_one_lane(use_cases, ann, rows, kind):
+    """Else whoever follows the message by its id sees how soon it was published, and so which address is known."""
+    for email in (ANN, BOB):
+        await KINDS[kind][0](use_cases, Wish(email, "en"))
+
+    assert ann
+    assert [row.lane for row in (await rows())[-2:]] == [Lane.NORMAL, Lane.NORMAL]
 
 
 @every_kind

@@ -41,6 +41,13 @@ def test_events_and_commands_are_told_apart():
     assert (send.kind, send.exchange, send.publisher) == ("command", "domain.tasks", "any service")
 
 
+def test_the_lane_of_a_message_is_named_with_the_key_that_leads_there():
+    created, send = ENTRIES["user.created"], ENTRIES["mail.send"]
+
+    assert (created.lane, created.routing_key) == ("normal", "user.created")
+    assert (send.lane, send.routing_key) == ("bulk", "bulk.mail.send")
+
+
 def test_a_message_that_nobody_takes_has_an_entry_all_the_same():
     entries = entries_of(asyncapi(CONTRACTS, Consumers((), ()), version="1"))
 

@@ -8,7 +8,7 @@ from producer_service.ingestion.accepting import Candidate, Ingestion
 from producer_service.ingestion.answers import tell_several
 from producer_service.ingestion.placement import AT_ONCE, Placement
 from producer_service.unit_of_work import Travel, units_on
-from shared.topology import Lane
+from shared.contracts import Lane
 
 pytestmark = on_sqlite
 

@@ -4,7 +4,7 @@ import pytest
 from producer.ingestion.conftest import an_event
 
 from producer_service.ingestion.placement import AT_ONCE, Placement, placement_of
-from shared.topology import Lane
+from shared.contracts import Lane
 
 DAY = timedelta(days=1)
 
@@ -17,9 +17,10 @@ def soon(hours=1):
     return datetime.now(UTC) + timedelta(hours=hours)
 
 
-def test_what_says_nothing_of_it_goes_at_once_where_somebody_waits():
+def test_what_says_nothing_of_it_goes_at_once_in_the_lane_of_its_type():
     assert placed() == AT_ONCE
-    assert AT_ONCE.columns() == {"status": "pending", "deliver_at": None, "lane": 0}
+    assert AT_ONCE.columns() == {"status": "pending", "deliver_at": None}
+    assert AT_ONCE.lane is None
 
 
 def test_what_is_to_wait_is_held_until_its_moment():
@@ -28,7 +29,7 @@ def test_what_is_to_wait_is_held_until_its_moment():
     placement = placed(deliverat=moment.isoformat(), lane="bulk")
 
     assert placement == Placement(moment, Lane.BULK)
-    assert placement.columns() == {"status": "delayed", "deliver_at": moment, "lane": 1}
+    assert placement.columns() == {"status": "delayed", "deliver_at": moment}
 
 
 @pytest.mark.parametrize("moment", ["2020-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
@@ -45,6 +46,8 @@ def test_a_moment_that_is_past_means_at_once(moment):
         ({"deliverat": "9999-12-31T23:59:59-14:00"}, "deliverat", "further ahead than 1 day"),
         ({"lane": "fast"}, "lane", "must be one of normal, bulk"),
         ({"lane": 1}, "lane", "must be one of normal, bulk"),
+        ({"lane": ["bulk"]}, "lane", "must be one of normal, bulk"),
+        ({"lane": {"bulk": 1}}, "lane", "must be one of normal, bulk"),
         ({"lane": None}, "lane", "must be one of normal, bulk"),
     ],
 )
@@ -62,6 +65,20 @@ async def test_over_http_a_message_waits_in_its_lane_until_it_is_cancelled(send,
 
     assert (accepted.status_code, row.status, row.lane, b"deliverat" in row.payload) == (202, "delayed", 1, False)
     assert (cancelled.status_code, [each.status for each in await rows()]) == (204, ["cancelled"])
+
+
+async def test_over_http_whoever_sends_mails_by_the_thousand_need_not_know_that_somebody_waits(client, a_key, rows):
+    mail = {"type": "mail.send", "data": {"to": "bob@example.org"}}
+    headers = {"Authorization": f"Bearer {await a_key(types=['#'])}"}
+
+    answer = await client.post("/v1/events:batch", json=[mail, an_event(), {**mail, "lane": "normal"}], headers=headers)
+
+    assert answer.status_code == 202
+    assert [(row.type, row.lane) for row in await rows()] == [
+        ("mail.send", Lane.BULK),
+        ("user.created", Lane.NORMAL),
+        ("mail.send", Lane.NORMAL),
+    ]
 
 
 async def test_over_http_each_of_a_batch_has_a_place_of_its_own(send_batch, rows):

@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from support.databases import on_postgres
-from support.schedules import a_schedule, interrupt_between_steps, says_nothing, ticks_of
+from support.databases import on_postgres, on_sqlite
+from support.schedules import a_schedule, interrupt_between_steps, says_a_mail, says_nothing, ticks_of
 
 from producer_service.database import open_engine
 from producer_service.schedule_tables import ScheduleRow
@@ -12,6 +12,7 @@ from producer_service.schedules.firing import Firing, database_clock
 from producer_service.schedules.schedule import Missed
 from producer_service.schedules.ticks import message_id
 from producer_service.unit_of_work import units_on
+from shared.contracts import Lane
 
 STEPS = 14
 """Before and after each of the statements of a look that fires a tick, and its commit."""
@@ -49,6 +50,14 @@ async def test_a_tick_and_its_message_are_recorded_together_and_once(begun, sche
     (tick,) = first.fired
     assert row.id == tick.message_id == message_id(schedule, tick.tick)
     assert (second.fired, first.missed, await fired()) == ((), 0, ["12:01"])
+
+
+@on_sqlite
+@pytest.mark.parametrize(("lane", "stands"), [(None, Lane.BULK), (Lane.NORMAL, Lane.NORMAL)])
+async def test_what_is_said_stands_in_its_own_lane_unless_the_schedule_names_another(begun, rows, lane, stands):
+    await begun.look(a_schedule(says=says_a_mail, lane=lane))
+
+    assert [row.lane for row in await rows()] == [stands]
 
 
 async def test_a_schedule_may_have_nothing_to_say(begun, fired, rows):
