@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -58,7 +59,7 @@ def version_of(wire_type: str) -> int:
 
 
 def undocumented(contract: type[Contract]) -> Iterator[str]:
-    """Yield, one line each, what a reader of the documents would miss about this contract."""
+    """Yield, one line each, what a reader of the documents would miss about this contract, or be told wrongly."""
     if not contract.owner:
         yield f"{contract.wire_type}: nobody owns it: add `owner: ClassVar[str]` to {contract.__name__}"
     if not contract.__dict__.get("__doc__"):
@@ -68,6 +69,19 @@ def undocumented(contract: type[Contract]) -> Iterator[str]:
             yield f"{contract.wire_type}: {name} does not say what it means: add Field(description=...)"
         if field.is_required() and not field.examples:
             yield f"{contract.wire_type}: {name} has no example: add Field(examples=[...])"
+    yield from _misfits(contract)
+
+
+def _misfits(contract: type[Contract]) -> Iterator[str]:
+    """Yield what its own rules find wrong with the examples that there are."""
+    there = {name: field.examples[0] for name, field in contract.model_fields.items() if field.examples}
+    try:
+        contract.model_validate(there)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False, include_context=False):
+            if each["loc"] == () or each["loc"][0] in there:
+                where = ".".join(map(str, each["loc"])) or contract.__name__
+                yield f"{contract.wire_type}: the example of {where} does not fit: {each['msg']}"
 
 
 def _example(contract: type[Contract], name: str, field: FieldInfo) -> Any:

@@ -101,3 +101,5 @@ def test_an_example_that_does_not_fit_is_refused():
 
     with pytest.raises(ValueError, match="size"):
         example_of(Liar)
+    (said,) = [line for line in undocumented(Liar) if "does not fit" in line]
+    assert said.startswith("liar.told: the example of size does not fit: Input should be a valid integer")
