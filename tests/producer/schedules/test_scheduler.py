@@ -1,21 +1,28 @@
 import asyncio
+import subprocess
+import sys
+from collections import Counter
 from datetime import timedelta
 from random import Random
+from uuid import UUID
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, select, update
 from structlog.testing import capture_logs
 from support.databases import on_postgres, on_sqlite
+from support.mortal_schedulers import SECOND_BY_SECOND
+from support.repository import ROOT
 from support.schedules import a_schedule, interrupt_between_steps
 from support.waiting import eventually
 
 from producer_service.backoff import Backoff
 from producer_service.database import open_engine
-from producer_service.models import OutboxRow
+from producer_service.models import OutboxRow, Status
 from producer_service.schedule_tables import TickRow
 from producer_service.schedules.firing import Firing
 from producer_service.schedules.schedule import Missed
 from producer_service.schedules.scheduler import Scheduler
+from producer_service.timer import Timer
 from producer_service.unit_of_work import units_on
 
 AT_ONCE = Backoff(first=0.01, most=0.01)
@@ -165,9 +172,59 @@ async def test_three_schedulers_that_crash_at_random_fire_every_tick_of_an_hour_
     for each in engines:
         await each.dispose()
 
+    noon = begin.replace(second=0)
+    ticks = {("hello", noon + timedelta(minutes=minute)) for minute in range(1, 61)}
+    ticks |= {("seldom", noon + timedelta(minutes=minute)) for minute in range(10, 61, 10)}
+    fired, messages = await ticks_and_messages(engine)
+    assert (len(fired), set(fired)) == (66, ticks)
+    assert Counter(messages) == Counter(fired.values())
+    assert set(crashes) == ENDS
+
+
+async def ticks_and_messages(engine):
+    """Return the ticks that were fired, each with the id of its message; and the ids of all messages in the outbox."""
     async with engine.connect() as connection:
-        ticks = (await connection.execute(select(TickRow.schedule, func.count()).group_by(TickRow.schedule))).all()
-        messages = (await connection.execute(select(func.count(), func.count(OutboxRow.id.distinct())))).one()
-    assert dict(map(tuple, ticks)) == {"hello": 60, "seldom": 6}
-    assert tuple(messages) == (66, 66)
-    assert set(crashes) == {f"{when} {what}" for when in ("before", "after") for what in ("do_execute", "do_commit")}
+        ticks = await connection.execute(select(TickRow.schedule, TickRow.tick, TickRow.message_id))
+        fired = {(row.schedule, row.tick): row.message_id for row in ticks}
+        return fired, list((await connection.execute(select(OutboxRow.id))).scalars())
+
+
+PROCESSES = 30
+"""More than a turn has steps, so that each is died at."""
+
+ENDS = {f"{when} {what}" for when in ("before", "after") for what in ("do_execute", "do_commit")}
+
+
+@on_postgres
+@pytest.mark.slow
+async def test_processes_that_are_killed_between_any_two_steps_fire_every_tick_and_let_every_row_fall_due_once(
+    engine, database_url, recorded
+):
+    delayed = await recorded(*(UUID(int=number) for number in range(PROCESSES)))
+    async with engine.begin() as connection:
+        await connection.execute(update(OutboxRow).values(status=Status.DELAYED, deliver_at=OutboxRow.recorded_at))
+
+    ended = await asyncio.to_thread(run_and_kill, database_url)
+    await Timer(engine, wake=lambda: None).fall_due()
+    await Firing(unit_of_work=units_on(engine, source="/here")).look(SECOND_BY_SECOND)
+
+    fired, messages = await ticks_and_messages(engine)
+    moments = sorted(tick for _, tick in fired)
+    assert (len(ended), set(ended)) == (PROCESSES, ENDS)
+    assert moments == [moments[0] + timedelta(seconds=number) for number in range(len(moments))]
+    assert len(moments) > 1
+    assert Counter(messages) == Counter([*delayed, *fired.values()])
+    async with engine.connect() as connection:
+        assert set((await connection.execute(select(OutboxRow.status))).scalars()) == {"pending"}
+
+
+def run_and_kill(url):
+    ran = subprocess.run(
+        [sys.executable, "-m", "support.mortal_schedulers", url, str(PROCESSES)],
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return [line for line in ran.stdout.splitlines() if line in ENDS]
