@@ -69,6 +69,40 @@ BATCH: dict[str, Any] = {
         "content": {BATCHED: _several(_CLOUDEVENT), "application/json": _several(_SHORT)},
     },
 }
+_ACCEPTED: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "event_id"],
+    "properties": {"status": {"const": "accepted"}, "event_id": _PLAIN, "location": _PLAIN},
+}
+_REFUSED: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "problem"],
+    "properties": {
+        "status": {"const": "refused"},
+        "event_id": {"type": ["string", "null"]},
+        "problem": {"type": "object", "description": "What is wrong with this one, as a problem by itself."},
+    },
+}
+_OUTCOMES: dict[str, Any] = {
+    "type": "object",
+    "required": ["accepted", "refused", "events"],
+    "properties": {
+        "accepted": {"type": "integer", "minimum": 0},
+        "refused": {"type": "integer", "minimum": 0},
+        "events": {"type": "array", "items": {"oneOf": [_ACCEPTED, _REFUSED]}},
+    },
+}
+
+
+def _answered(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+ONE_ANSWER: dict[int | str, dict[str, Any]] = {202: _answered("It is committed", _ACCEPTED)}
+BATCH_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: _answered("All are committed", _OUTCOMES),
+    207: _answered("What was accepted is committed; `events` says of each what became of it", _OUTCOMES),
+}
 RESPONSES = in_openapi(
     MALFORMED, BAD_IDEMPOTENCY_KEY, NO_API_KEY, OUT_OF_SCOPE, SLOW, IN_PROGRESS, ID_TAKEN, TOO_LARGE, WRONG_MEDIA,
     INVALID, KEY_REUSED, RATE_LIMITED, INTERNAL, BUSY, NO_DATABASE, OUTBOX_FULL,

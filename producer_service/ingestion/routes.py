@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 
 from producer_service.ingestion.cancelling import Cancelling
-from producer_service.ingestion.description import BATCH, EVENT, RESPONSES
+from producer_service.ingestion.description import BATCH, BATCH_ANSWERS, EVENT, ONE_ANSWER, RESPONSES
 from producer_service.ingestion.reception import Reception
 from producer_service.problems import NOT_FOUND, TOO_LATE, in_openapi
 
@@ -17,12 +17,12 @@ def build_ingestion_routes(reception: Reception, cancelling: Cancelling) -> APIR
     described = HTTPBearer(bearerFormat="tdk_<id>_<secret>", scheme_name="apiKey", auto_error=False)
     router = APIRouter(prefix="/v1", responses=RESPONSES, dependencies=[Depends(described)])
 
-    @router.post("/events", status_code=202, openapi_extra=EVENT)
+    @router.post("/events", status_code=202, openapi_extra=EVENT, responses=ONE_ANSWER)
     async def send_event(request: Request) -> Response:
         """Record one event or command: a CloudEvent in structured or binary mode, or the short form."""
         return await reception.take_one(request)
 
-    @router.post("/events:batch", status_code=202, openapi_extra=BATCH)
+    @router.post("/events:batch", status_code=202, openapi_extra=BATCH, responses=BATCH_ANSWERS)
     async def send_batch(
         request: Request,
         *,

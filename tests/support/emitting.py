@@ -1,4 +1,4 @@
-"""Foreign services, in Node and in a shell with curl, that send events over HTTP until each was accepted."""
+"""Foreign services, in Node and in a shell with curl, that send events over HTTP, each until it was accepted."""
 
 import json
 import os
@@ -28,6 +28,10 @@ class Emitter:
         lines = self.log.read_text().splitlines(keepends=True)
         return [event for line in lines if line.endswith("\n") for event in json.loads(line)["accepted"]]
 
+    def stop(self) -> None:
+        """Let it end once what it has in hand is accepted."""
+        self.process.terminate()
+
     def has_ended(self) -> bool:
         """Whether it is through with everything. An end by an error is a failure."""
         code = self.process.poll()
@@ -35,15 +39,15 @@ class Emitter:
         return code == 0
 
 
-def node(url: str, key: str, count: int) -> Sequence[str]:
+def node(url: str, key: str) -> Sequence[str]:
     """Return how to start the one in Node."""
-    return (_tool("node"), str(HERE / "emitter.mjs"), url, key, str(count))
+    return (_tool("node"), str(HERE / "emitter.mjs"), url, key)
 
 
-def curl(url: str, key: str, count: int) -> Sequence[str]:
+def curl(url: str, key: str) -> Sequence[str]:
     """Return how to start the one with curl."""
     _tool("curl")
-    return (str(HERE / "emitter.sh"), url, key, str(count), "curl")
+    return (str(HERE / "emitter.sh"), url, key, "curl")
 
 
 def _tool(name: str) -> str:

@@ -15,6 +15,7 @@ from support.threaded import api_in_a_thread
 
 from deploy.outside import serving
 from producer_service.edge import Bounded
+from producer_service.ingestion.issuing import Issuing
 from producer_service.problems import install
 
 pytestmark = pytest.mark.slow
@@ -117,6 +118,53 @@ def test_no_json_is_too_odd_to_be_answered_with_less_than_500(engine, settings):
                 assert all(error["pointer"].startswith("/") and error["detail"] for error in answer.json()["errors"])
 
         ask()
+
+
+ATTRIBUTES = (
+    "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "correlationid",
+    "causationid", "traceparent", "tracestate", "deliverat", "lane", "data", "data_base64", "unheard",
+)  # fmt: skip
+AN_EVENT = {
+    "specversion": "1.0",
+    "id": "a-1",
+    "source": "/shop",
+    "type": "user.email_verified",
+    "data": {"user_id": "01890000-0000-7000-8000-00000000000a", "email": "ann@example.org"},
+}
+STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
+
+
+@on_postgres
+async def test_no_event_is_too_odd_to_be_answered_with_less_than_500(engine, settings):
+    key = await Issuing(engine).create("fuzz", types=["#"], sources=["/shop"], rate=0)
+
+    def fuzz():
+        with api_in_a_thread(settings) as port, httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            client.headers["Authorization"] = f"Bearer {key}"
+
+            @hypothesis_settings(
+                max_examples=300,
+                deadline=None,
+                database=None,
+                phases=(Phase.generate,),
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(st.dictionaries(st.sampled_from(ATTRIBUTES), ANY_JSON, max_size=3), st.booleans(), st.booleans())
+            def send(changes, is_batch, escaped):
+                event = AN_EVENT | changes
+                body = json.dumps([event, AN_EVENT] if is_batch else event, ensure_ascii=escaped)
+                answer = client.post(
+                    "/v1/events:batch" if is_batch else "/v1/events",
+                    content=body.encode(errors="surrogatepass"),
+                    headers={"content-type": BATCHED if is_batch else STRUCTURED},
+                )
+                assert answer.status_code < 500, body
+                if answer.status_code == 422:
+                    assert all(error["pointer"].startswith("/") for error in answer.json()["errors"]), body
+
+            send()
+
+    await asyncio.to_thread(fuzz)
 
 
 async def test_a_body_that_trickles_is_cut_off_in_time_over_a_socket():

@@ -5,9 +5,11 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from support.databases import on_postgres
 from support.threaded import api_in_a_thread
+
+from producer_service.ingestion.issuing import Issuing
 
 pytestmark = [pytest.mark.slow, on_postgres]
 
@@ -17,6 +19,8 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)
 WHAT_A_SCHEMA_CANNOT_SAY = [positive_data_acceptance]
 """Which addresses no mail can reach, which passwords are common, whether a line break is encoded in a name."""
 
+INGESTION = r"^/v1/events(:batch)?$"
+
 LINKED = r"^/v1/(users|password-resets|verification-codes|verification-codes/check|events/\{event_id\})$"
 
 
@@ -25,6 +29,12 @@ def document(engine, settings):
     assert engine
     with api_in_a_thread(settings.model_copy(update={"catalogue": True})) as port:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+
+
+@pytest.fixture
+async def key(engine):
+    """A key that may send everything, so that nothing is refused for want of one."""
+    return await Issuing(engine).create("fuzz", types=["#"], sources=["/*"], rate=0)
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
@@ -38,6 +48,26 @@ def test_no_request_fails_and_every_answer_is_one_that_is_documented(document, m
         case.call_and_validate(excluded_checks=WHAT_A_SCHEMA_CANNOT_SAY)
 
     ask()
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_no_request_of_another_service_fails_and_every_answer_is_one_that_is_documented(document, key, mode):
+    operations = [result.ok() for result in document.include(path_regex=INGESTION).get_all_operations()]
+    cases = st.one_of([operation.as_strategy(generation_mode=mode) for operation in operations])
+    seen = set()
+
+    @settings(max_examples=60, phases=NO_SHRINKING, **BRIEFLY)
+    @given(cases)
+    def send(case):
+        told_in_a_207 = [negative_data_rejection] if case.operation.path.endswith(":batch") else []
+        answer = case.call_and_validate(
+            headers={"Authorization": f"Bearer {key}"}, excluded_checks=[*WHAT_A_SCHEMA_CANNOT_SAY, *told_in_a_207]
+        )
+        seen.add(answer.status_code)
+
+    send()
+
+    assert 422 in seen
 
 
 def test_following_its_links_meets_no_failure(document):

@@ -1,5 +1,7 @@
 """Canaries: what only a user may know is looked for in everything that is kept or logged."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,25 @@ async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, s
     assert b"ann@example.org" not in said
     for secret in (*PASSWORDS, verification, reset, session["token"], session["device"], LINK_SECRET):
         assert secret.encode() not in kept + said
+
+
+@on_sqlite
+async def test_no_code_is_kept_or_logged(client, last_event, sqlite_file):
+    asked = EMAIL | {"purpose": "sign-in"}
+    with capture_logs() as logs:
+        await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
+        await client.post("/v1/verification-codes", json=asked)
+        stored = fingerprint(VERIFICATION_CODE, (await last_event()).code_id)
+        code = PROOFS.code(stored, datetime.now(UTC))
+        answers = [
+            await client.post("/v1/verification-codes/check", json=asked | {"code": guess})
+            for guess in (f"{(int(code) + 1) % 1_000_000:06}", code)
+        ]
+
+    # As a word: six digits in a row stand in many an id.
+    found = re.findall(rb"(?<![0-9a-f])%b(?![0-9a-f])" % code.encode(), on_disk(sqlite_file) + str(logs).encode())
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert found == []
 
 
 @on_sqlite

@@ -1,10 +1,15 @@
-// A foreign service in Node, as somebody outside would write it: numbered events, sent until they are accepted.
-// Usage: node emitter.mjs URL KEY COUNT; prints one line of JSON for each event or batch that was accepted.
+// A foreign service in Node, as somebody outside would write it: numbered events, each sent until it is accepted.
+// Usage: node emitter.mjs URL KEY; prints one line of JSON for each event or batch that was accepted. After SIGTERM it
+// begins no other, and ends.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const [url, key, count] = process.argv.slice(2);
+const [url, key] = process.argv.slice(2);
 const BATCH = 5;
+let isEnding = false;
+process.once("SIGTERM", () => {
+  isEnding = true;
+});
 
 function event(number) {
   return {
@@ -32,7 +37,7 @@ async function send(path, type, body) {
   }
 }
 
-for (let number = 0; number < Number(count); number += 1) {
+for (let number = 0; !isEnding; number += 1) {
   if (number % 2) {
     const events = Array.from({ length: BATCH }, () => event(number));
     const said = await send("/v1/events:batch", "application/cloudevents-batch+json", events);
@@ -41,5 +46,5 @@ for (let number = 0; number < Number(count); number += 1) {
     const said = await send("/v1/events", "application/cloudevents+json", event(number));
     console.log(JSON.stringify({ accepted: [said.event_id] }));
   }
-  await sleep(150);
+  await sleep(60);
 }

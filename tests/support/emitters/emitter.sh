@@ -1,9 +1,12 @@
 #!/bin/sh
 # A foreign service with nothing but curl: numbered events, each sent until it is accepted, in the short form.
-# Usage: emitter.sh URL KEY COUNT PREFIX; prints one line of JSON for each event that was accepted.
-url=$1 key=$2 count=$3 prefix=$4
+# Usage: emitter.sh URL KEY PREFIX; prints one line of JSON for each event that was accepted. After SIGTERM it begins no
+# other, and ends.
+url=$1 key=$2 prefix=$3
+ending=
+trap 'ending=1' TERM
 number=0
-while [ "$number" -lt "$count" ]; do
+while [ -z "$ending" ]; do
   id="$prefix-$number"
   data="{\"user_id\":\"01890000-0000-7000-8000-$(printf %012d "$number")\",\"email\":\"curl$number@example.org\"}"
   until code=$(curl --silent --output /dev/null --write-out '%{http_code}' --max-time 5 "$url/v1/events" \
@@ -15,5 +18,5 @@ while [ "$number" -lt "$count" ]; do
   done
   echo "{\"accepted\": [\"$id\"]}"
   number=$((number + 1))
-  sleep 0.15
+  sleep 0.06
 done
