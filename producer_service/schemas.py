@@ -25,6 +25,15 @@ TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Controls that make text run backwards, and so look like another text."""
 
 
+def what_is_no_line(value: str) -> str | None:
+    """Say what is wrong with a value that may stand in a header of a mail; None when nothing is."""
+    if any(unicodedata.category(character) in UNPRINTABLE for character in value) or TURNING.search(value):
+        return "must be one line without control characters"
+    if ENCODED.search(value):
+        return "must not hold an encoded word (RFC 2047) or an encoded line break"
+    return None
+
+
 def _email(value: str) -> str:
     try:
         address = validate_email(value, check_deliverability=False).normalized
@@ -38,10 +47,8 @@ def _email(value: str) -> str:
 
 
 def _line(value: str) -> str:
-    if any(unicodedata.category(character) in UNPRINTABLE for character in value) or TURNING.search(value):
-        raise PydanticCustomError("line", "must be one line without control characters")
-    if ENCODED.search(value):
-        raise PydanticCustomError("line", "must not hold an encoded word (RFC 2047) or an encoded line break")
+    if wrong := what_is_no_line(value):
+        raise PydanticCustomError("line", "{wrong}", {"wrong": wrong})
     return value
 
 

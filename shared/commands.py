@@ -23,6 +23,7 @@ class SendMail(Command):
     owner: ClassVar[str] = "mail"
     lane: ClassVar[Lane] = Lane.BULK
     """Any service may send any number; who sends a mail that somebody waits for says so."""
+    in_headers: ClassVar[tuple[tuple[str, ...], ...]] = (("to",), ("variables", "subject"))
 
     to: str = Field(
         max_length=254, pattern=EMAIL, description="The one address the mail goes to.", examples=["ann@example.org"]

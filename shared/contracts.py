@@ -36,6 +36,9 @@ class Contract(BaseModel):
     """Where it stands unless its sender says otherwise. What comes in large numbers says bulk, so that nobody who sends
     it has to know what else is waiting."""
 
+    in_headers: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Where the values are that a mail may have in a header. A door for strangers takes no line break there."""
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a wire type that could not be routed, when the class is defined rather than when it is sent."""

@@ -28,6 +28,7 @@ class UserEvent(Event):
     """A fact about one user, addressed to that user."""
 
     owner: ClassVar[str] = "accounts"
+    in_headers: ClassVar[tuple[tuple[str, ...], ...]] = (("email",), ("name",))
 
     user_id: UUID = Field(description="The user this is about.", examples=["01890000-0000-7000-8000-00000000000a"])
     email: str = Field(

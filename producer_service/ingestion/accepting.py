@@ -1,10 +1,11 @@
 """The use case: what another service sends is recorded in one transaction, once, and its answer with it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from producer_service.ingestion.idempotency import Answer, InProgress, Once, Turns, store_answer, stored_answer
 from producer_service.ingestion.placement import AT_ONCE, Placement
@@ -16,6 +17,9 @@ from shared.contracts import Contract
 from shared.envelope import Envelope
 from shared.errors import OversizedMessage
 from shared.transport import LARGEST_BODY
+
+WAITED_IN_VAIN = frozenset({"40P01", "55P03"})
+"""What PostgreSQL calls a deadlock, and a lock that was not to be had in time."""
 
 TAKEN = "belongs to another message already; an id is unique among all messages: take a UUID"
 
@@ -64,15 +68,16 @@ class Ingestion:
     async def accept(self, read: Read, travel: Travel, *, once: Once | None, tell: Tell) -> Done:
         """Read, record, and answer; a request that was answered before is neither read nor recorded again.
 
-        Raises InProgress or KeyReused for the key in `once`, and whatever `read` and `tell` raise; then nothing was
-        recorded, and no answer was stored.
+        Raises KeyReused for the key in `once`, InProgress for it or for ids that another request is recording, and
+        whatever `read` and `tell` raise; then nothing was recorded, and no answer was stored.
         """
         with self._turns.taken(once):
             async with self._unit_of_work(travel) as unit:
                 before = await stored_answer(unit.session, once) if once else None
                 if before:
                     return Done(before, accepted=0, is_repeated=True)
-                outcomes = await _record(unit, await read())
+                with _told_when_another_is_at_it():
+                    outcomes = await _record(unit, await read())
                 answer = tell(outcomes)
                 await self._finish(unit, once, answer)
         return Done(answer, accepted=sum(isinstance(each, Accepted) for each in outcomes), is_repeated=False)
@@ -85,6 +90,17 @@ class Ingestion:
             await unit.commit()
         except IntegrityError:
             raise InProgress from None
+
+
+@contextmanager
+def _told_when_another_is_at_it() -> Iterator[None]:
+    """Two requests that record the same ids wait for each other; whoever cannot have them now may come again."""
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in WAITED_IN_VAIN:
+            raise InProgress from None
+        raise
 
 
 async def _record(unit: UnitOfWork, offered: Sequence[Candidate | Refusal]) -> Sequence[Outcome]:

@@ -39,15 +39,18 @@ def placement_of(attributes: Mapping[str, Any], *, longest: timedelta) -> Placem
     lane, moment = attributes.get("lane"), attributes.get("deliverat")
     try:
         deliver_at = None if moment is None else _ahead(moment, longest)
-    except (TypeError, ValueError) as error:
-        return [FieldProblem(("deliverat",), "deliverat", f"{error}; write it as in 2026-11-22T14:30:00+01:00")]
+    except ValueError as error:
+        return [FieldProblem(("deliverat",), "deliverat", str(error))]
     if "lane" in attributes and not (isinstance(lane, str) and lane in LANES):
         return [FieldProblem(("lane",), "lane", f"must be one of {', '.join(LANES)}")]
     return Placement(deliver_at=deliver_at, lane=LANES.get(lane))
 
 
-def _ahead(moment: str, longest: timedelta) -> datetime | None:
-    """Return the moment, or None if it is past. Raises TypeError or ValueError, with what is wrong."""
-    read = datetime.fromisoformat(moment)
+def _ahead(moment: object, longest: timedelta) -> datetime | None:
+    """Return the moment, or None if it is past. Raises ValueError, with what would be right and not with what is."""
+    try:
+        read = datetime.fromisoformat(str(moment))
+    except ValueError:
+        raise ValueError("is no moment; write it as in 2026-11-22T14:30:00+01:00") from None
     moment_of_delivery(deliver_at=read, delay=None, longest=longest)
     return read if read > datetime.now(UTC) else None

@@ -5,7 +5,7 @@ whether nothing would be lost on the way, and whether the outbox can hold it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ from producer_service.ingestion.offers import Form, Offer
 from producer_service.ingestion.placement import NAMES, Placement, placement_of
 from producer_service.ingestion.refusals import FieldError, Reason, Refusal, Refused
 from producer_service.ingestion.scopes import Scope
+from producer_service.schemas import what_is_no_line
 from producer_service.trace_context import TRACEPARENT
 from producer_service.unit_of_work import Travel
 from shared.contracts import Contract
@@ -132,7 +133,16 @@ def _beyond_the_contract(envelope: Envelope[Contract]) -> Sequence[FieldProblem]
         problems.append(FieldProblem(("subject",), "subject", detail))
     if envelope.time.year not in YEARS:
         problems.append(FieldProblem(("time",), "time", f"must lie between the years {YEARS[0]} and {YEARS[-1]}"))
-    return problems
+    return [*problems, *_in_headers(envelope.data)]
+
+
+def _in_headers(data: Contract) -> Iterator[FieldProblem]:
+    for path in data.in_headers:
+        value: Any = data
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else getattr(value, name)
+        if isinstance(value, str) and (wrong := what_is_no_line(value)):
+            yield FieldProblem(("data", *path), "line", wrong)
 
 
 def _refused(offer: Offer, problems: Sequence[FieldProblem], reason: Reason = Reason.INVALID) -> Refused:

@@ -40,7 +40,8 @@ def test_a_moment_that_is_past_means_at_once(moment):
 @pytest.mark.parametrize(
     ("attributes", "name", "detail"),
     [
-        ({"deliverat": "tomorrow"}, "deliverat", "Invalid isoformat string"),
+        ({"deliverat": "tomorrow"}, "deliverat", "is no moment; write it as in 2026-11-22T14:30:00+01:00"),
+        ({"deliverat": ["2026-11-22T14:30:00Z"]}, "deliverat", "is no moment"),
         ({"deliverat": "2026-11-22T14:30:00"}, "deliverat", "needs a time zone"),
         ({"deliverat": 1_800_000_000}, "deliverat", "write it as in 2026-11-22T14:30:00+01:00"),
         ({"deliverat": "9999-12-31T23:59:59-14:00"}, "deliverat", "further ahead than 1 day"),

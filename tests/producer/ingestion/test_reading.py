@@ -17,8 +17,8 @@ READER = EnvelopeReader([*EVENTS, *COMMANDS])
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
-def envelope_of(event, *, sources=("/shop", "/shop/*"), travel=None):
-    scope, travel = Scope(["user.*"], sources), travel or Travel(correlation_id="c-1")
+def envelope_of(event, *, types=("user.*",), sources=("/shop", "/shop/*"), travel=None):
+    scope, travel = Scope(types, sources), travel or Travel(correlation_id="c-1")
     reading = Reading(READER, scope=scope, travel=travel, longest_delay=timedelta(days=1))
     return reading.read(read_one(json.dumps(event).encode(), "application/json", {}))
 
@@ -67,6 +67,36 @@ def test_what_is_wrong_is_named_with_what_would_be_right(event, location, detail
 
     assert refusal.reason is Reason.INVALID
     assert [error.location for error in refusal.errors if detail in error.detail] == [location]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["Ann\u2028Bcc: bob@example.org", "Ann\u0085", "=?utf-8?q?=0ABcc:_bob=40example.org?=", "Ann%0d%0aBcc:", "\u202e"],
+)
+def test_a_line_break_on_its_way_into_a_mails_header_is_refused_however_it_is_hidden(broken):
+    name = refusal_of(an_event(data={"name": broken}))
+    command = {"type": "mail.send", "data": {"to": "bob@example.org", "variables": {"subject": broken, "text": broken}}}
+    subject = refusal_of(command, types=["mail.send"])
+    address = refusal_of({**command, "data": {"to": f"{broken.replace(' ', '')}@example.org"}}, types=["mail.send"])
+
+    assert [[error.location for error in each.errors] for each in (name, subject, address)] == [
+        [("data", "name")],
+        [("data", "variables", "subject")],
+        [("data", "to")],
+    ]
+
+
+@pytest.mark.parametrize("subject", ["a\nb", "a\r\nBcc: bob@example.org", "a\0b"])
+def test_a_subject_is_one_line_and_a_text_may_have_many(subject):
+    data = {"to": "bob@example.org", "variables": {"subject": subject, "text": "One.\r\nTwo."}}
+
+    refusal = refusal_of({"type": "mail.send", "data": data}, types=["mail.send"])
+
+    assert [(error.location, error.detail) for error in refusal.errors] == [
+        (("data", "variables", "subject"), "must be one line without control characters")
+    ]
+    data["variables"]["subject"] = "One line \u2014 \u4f60\u597d"
+    assert envelope_of({"type": "mail.send", "data": data}, types=["mail.send"]).data.variables["text"].count("\n") == 1
 
 
 @pytest.mark.parametrize("left_out", ["id", "source", "data", "type"])

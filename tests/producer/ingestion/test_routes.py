@@ -1,12 +1,13 @@
 """What other services see of ingestion: what they may send, and what they are answered."""
 
+import asyncio
 import json
 from functools import partial
 from uuid import UUID
 
 from producer.ingestion.conftest import DATA, a_cloudevent, an_event
 from support.clients import asking
-from support.databases import on_sqlite
+from support.databases import on_postgres, on_sqlite
 from support.waiting import eventually
 
 from producer_service.app import producer
@@ -203,6 +204,19 @@ async def test_ids_that_meet_in_a_batch_are_told_apart_by_what_they_say(send, se
 
     assert [each["status"] for each in told] == ["accepted", "accepted", "accepted", "refused", "refused"]
     assert [row.id for row in await rows()] == ["old", "new"]
+
+
+@on_postgres
+async def test_whoever_records_the_same_ids_crosswise_may_come_again_and_nothing_is_recorded_twice(send_batch, rows):
+    events = [an_event(id=f"e-{number}") for number in range(200)]
+
+    answers = await asyncio.gather(*(send_batch(*events[:: (-1) ** number]) for number in range(6)))
+
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert {(each.status_code, each.json()["type"]) for each in refused} <= {(409, "/problems/in-progress")}
+    assert all(each.headers["Retry-After"] == "1" for each in refused)
+    assert len(refused) < len(answers)
+    assert len(await rows()) == len(events)
 
 
 @on_sqlite
