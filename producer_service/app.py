@@ -226,7 +226,8 @@ def _ingestion(parts: _Parts, keys: KeyRing, ingestion: Ingestion) -> APIRouter:
 def _app(parts: _Parts) -> FastAPI:
     """Return an app with what every app of ours has beside its health: problems, metrics, limits and correlation."""
     docs = "/docs" if parts.settings.api_docs else None
-    app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None)
+    # A redirect would lead to wherever the Host header of the request says.
+    app = FastAPI(title="Tidings producer", version="1", docs_url=docs, redoc_url=None, redirect_slashes=False)
     install(app, further=ACCOUNT_KINDS)
     # The last one added is the first to see a request.
     largest_for = {"/v1/events": LARGEST_BODY, "/v1/events:batch": parts.settings.ingest_max_body_bytes}

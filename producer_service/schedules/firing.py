@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producer_service.clock import now
+from producer_service.models import OutboxRow
 from producer_service.schedule_tables import ScheduleRow, TickRow
 from producer_service.schedules.schedule import Occasion, Schedule
 from producer_service.schedules.ticks import Due, due, message_id
@@ -98,10 +99,20 @@ async def _fire(unit: UnitOfWork, schedule: Schedule, tick: datetime, at: dateti
     message = await schedule.says(Occasion(tick, unit.session))
     if message is None:
         return Fired(tick, None)
-    recorded = unit.record(message, lane=schedule.lane, message_id=message_id(schedule, tick))
+    recorded = unit.record(message, lane=schedule.lane, message_id=await _free_id(unit.session, schedule, tick))
     this = (TickRow.schedule == schedule.name, TickRow.tick == tick)
     await unit.session.execute(update(TickRow).where(*this).values(message_id=recorded))
     return Fired(tick, recorded)
+
+
+async def _free_id(session: AsyncSession, schedule: Schedule, tick: datetime) -> str | None:
+    """Return the id that follows from the tick, unless another message has it; then any other will do.
+
+    Anybody can reckon it out, and services that send over HTTP name their own ids: none shall keep a tick from us.
+    """
+    wanted = message_id(schedule, tick)
+    taken = (await session.execute(select(OutboxRow.position).where(OutboxRow.id == wanted))).first()
+    return None if taken else wanted
 
 
 async def _go_on(session: AsyncSession, schedule: Schedule, before: datetime, wanted: Due) -> bool:

@@ -147,6 +147,13 @@ async def test_documentation_is_served_only_where_it_is_wanted(settings, wanted,
         assert (await client.get("/docs")).status_code == status
 
 
+async def test_no_path_is_redirected_to_where_the_request_says_that_we_are(client):
+    answer = await client.post("/v1/users/", json={}, headers={"Host": "evil.example"})
+
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+    assert "location" not in answer.headers
+
+
 @pytest.mark.slow
 async def test_a_full_outbox_refuses_new_work_until_it_is_drained_and_goes_on_answering(
     settings, recorded, change, statuses

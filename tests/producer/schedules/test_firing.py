@@ -3,10 +3,13 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from support.builders import an_envelope
 from support.databases import on_postgres, on_sqlite
 from support.schedules import a_schedule, interrupt_between_steps, says_a_mail, says_nothing, ticks_of
 
 from producer_service.database import open_engine
+from producer_service.outbox import record
 from producer_service.schedule_tables import ScheduleRow
 from producer_service.schedules.firing import Firing, database_clock
 from producer_service.schedules.schedule import Missed
@@ -14,7 +17,7 @@ from producer_service.schedules.ticks import message_id
 from producer_service.unit_of_work import units_on
 from shared.contracts import Lane
 
-STEPS = 14
+STEPS = 16
 """Before and after each of the statements of a look that fires a tick, and its commit."""
 
 
@@ -109,6 +112,21 @@ async def test_what_a_schedule_says_fails_alone_and_fires_once_it_is_mended(begu
 
     assert await fired() == []
     assert len((await begun.look(a_schedule())).fired) == 1
+
+
+async def test_whoever_takes_the_id_of_a_tick_before_it_comes_keeps_nobody_from_it(
+    begun, engine, schedule, clock, fired, rows
+):
+    """Anybody can reckon it out, and a service may name the ids of what it sends."""
+    async with AsyncSession(engine) as session, session.begin():
+        record(session, an_envelope(id=message_id(schedule, clock.now.replace(second=0))))
+
+    (tick,) = (await begun.look(schedule)).fired
+    clock.goes_on(minutes=1)
+    await begun.look(schedule)
+
+    assert await fired() == ["12:01", "12:02"]
+    assert [row.id for row in await rows()][1:] == [tick.message_id, message_id(schedule, clock.now.replace(second=0))]
 
 
 async def test_ticks_of_long_ago_are_forgotten_and_never_fired_again(firing, clock, fired, rows):
