@@ -8,11 +8,11 @@ from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, fingerprint
+from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, bound, fingerprint
 
 
 class Tokens:
-    """Makes links and codes. Those made later for the same id are as good as the first, and live longer."""
+    """Makes links and codes. Those made later for the same id and address are as good as the first, and live longer."""
 
     def __init__(self, *, secret: str, base_url: str) -> None:
         """Take the secret and the address of the site that the links lead to.
@@ -26,17 +26,17 @@ class Tokens:
             raise ValueError("the base URL of links is http[s]://host[/path], without query or fragment")
         self._base_url = base_url.rstrip("/")
 
-    def verification_link(self, verification_id: UUID) -> str:
+    def verification_link(self, verification_id: UUID, email: str) -> str:
         """Return the link by which the owner of an address verifies it, valid from now for VERIFY_EMAIL_LIFETIME."""
-        return self._link(VERIFY_EMAIL, verification_id)
+        return self._link(VERIFY_EMAIL, bound(verification_id, email))
 
-    def password_reset_link(self, reset_id: UUID) -> str:
+    def password_reset_link(self, reset_id: UUID, email: str) -> str:
         """Return the link under which a new password can be set, valid from now for RESET_PASSWORD_LIFETIME."""
-        return self._link(RESET_PASSWORD, reset_id)
+        return self._link(RESET_PASSWORD, bound(reset_id, email))
 
-    def verification_code(self, code_id: UUID, sent_at: datetime) -> str:
+    def verification_code(self, code_id: UUID, email: str, sent_at: datetime) -> str:
         """Return six digits, zeros in front included, valid from the moment of sending for CODE_LIFETIME."""
-        return self._proofs.code(fingerprint(VERIFICATION_CODE, code_id), sent_at)
+        return self._proofs.code(fingerprint(VERIFICATION_CODE, bound(code_id, email)), sent_at)
 
     def _link(self, purpose: str, proof_id: UUID) -> str:
         return f"{self._base_url}/{purpose}?{urlencode({'token': self._proofs.token(purpose, proof_id)})}"

@@ -22,7 +22,7 @@ from producer_service.upserts import dialect_of, insert_into
 from shared.commands import SendMail
 from shared.contracts import Lane
 from shared.events import UserCreated
-from shared.proofs import VERIFY_EMAIL, fingerprint
+from shared.proofs import VERIFY_EMAIL, bound, fingerprint
 
 NO_PURPOSE = "nothing"
 """Of a proof that is kept only because keeping it costs the same as keeping a new user's."""
@@ -87,7 +87,7 @@ class Accounts:
         return spent.message_id or event_id
 
     async def _keep_proof(self, session: AsyncSession, owner: Owner, proof_id: UUID, purpose: str) -> None:
-        holder, stored = self._pseudonyms.of(owner.email), fingerprint(purpose, proof_id)
+        holder, stored = self._pseudonyms.of(owner.email), fingerprint(purpose, bound(proof_id, owner.email))
         await issue(session, holder=holder, purpose=purpose, stored=stored, user_id=owner.id)
 
 

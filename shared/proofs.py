@@ -4,8 +4,10 @@ Both services derive them from an id and a secret that they share; this is where
 event and proves nothing without the secret. Whoever writes the mail derives the token or the code at that moment, and
 so its life begins when it is sent: a mail that waited an hour for a mail server is not dead on arrival.
 
-- A token holds the id, its purpose and the time of signing, signed by itsdangerous. Any number may be signed for one
-  id, and all of them are as good as the first that is redeemed.
+- What is derived is bound to the address that it is sent to. Whoever reads an id and can publish, but does not have the
+  secret, gets nothing of use by having a mail with the same id sent to another address.
+- A token holds the bound id, its purpose and the time of signing, signed by itsdangerous. Any number may be signed for
+  one id, and all of them are as good as the first that is redeemed.
 - A code has no room for a date. As in RFC 6238 it is derived from the minute in which it is sent, and whoever checks it
   tries every minute in which a code that is still good may have been sent.
 - What is stored of an id is its fingerprint alone. A code is derived from that, a token cannot be.
@@ -36,6 +38,11 @@ SKEW = timedelta(minutes=1)
 
 SHORTEST_SECRET = 32
 """Characters. A code can be found by trying all secrets, so the secret itself must be beyond trying."""
+
+
+def bound(proof_id: UUID, email: str) -> UUID:
+    """Return the id that is derived from and stored, for the id in an event and the address that the event names."""
+    return UUID(bytes=hashlib.sha256(f"{proof_id}:{email}".encode()).digest()[:16])
 
 
 def fingerprint(purpose: str, proof_id: UUID) -> bytes:

@@ -29,7 +29,7 @@ class SendAnotherVerificationMail(Task[UserVerificationRequested]):
         """Sign the link now, and send it."""
         variables = {
             "name": message.name,
-            "link": self._tokens.verification_link(message.verification_id),
+            "link": self._tokens.verification_link(message.verification_id, message.email),
             "hours": VERIFY_EMAIL_LIFETIME // timedelta(hours=1),
         }
         mail = self._correspondence.write(

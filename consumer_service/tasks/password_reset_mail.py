@@ -31,7 +31,7 @@ class SendPasswordResetMail(Task[UserPasswordResetRequested]):
         """Sign the link now, and send it."""
         variables = {
             "name": message.name,
-            "link": self._tokens.password_reset_link(message.reset_id),
+            "link": self._tokens.password_reset_link(message.reset_id, message.email),
             "minutes": RESET_PASSWORD_LIFETIME // timedelta(minutes=1),
         }
         mail = self._correspondence.write(

@@ -37,7 +37,7 @@ class SendVerificationCodeMail(Task[UserVerificationCodeRequested]):
             raise PermanentFailure("the code was asked for too long ago to be sent now")
         variables = {
             "name": message.name,
-            "code": self._tokens.verification_code(message.code_id, now),
+            "code": self._tokens.verification_code(message.code_id, message.email, now),
             "minutes": CODE_LIFETIME // timedelta(minutes=1),
         }
         mail = self._correspondence.write(

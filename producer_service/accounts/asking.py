@@ -21,7 +21,7 @@ from producer_service.proofs import issue
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import SendMail
 from shared.contracts import Contract, Lane
-from shared.proofs import fingerprint
+from shared.proofs import bound, fingerprint
 
 USERS = cast("Table", User.__table__)
 
@@ -81,7 +81,7 @@ class Asking:
                 unit.session,
                 holder=self._pseudonyms.of(wish.email),
                 purpose=purpose,
-                stored=fingerprint(kind.derived_for, proof_id),
+                stored=fingerprint(kind.derived_for, bound(proof_id, owner.email if owner else wish.email)),
                 user_id=owner.user_id if owner else None,
             )
             message = kind.announce(owner, proof_id) if owner else _no_account(wish)

@@ -5,8 +5,9 @@ import pytest
 from support.mails import ADA, LINK_SECRET
 
 from consumer_service.tokens import Tokens
-from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, fingerprint
+from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, bound, fingerprint
 
+EMAIL, MALLORY = "ada@example.org", "mallory@example.org"
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 
@@ -21,20 +22,28 @@ def redeem(link, purpose):
 
 
 def test_links_lead_to_the_configured_site(tokens):
-    assert tokens.verification_link(ADA).startswith("https://app.example.org/account/verify-email?token=")
-    assert tokens.password_reset_link(ADA).startswith("https://app.example.org/account/reset-password?token=")
+    assert tokens.verification_link(ADA, EMAIL).startswith("https://app.example.org/account/verify-email?token=")
+    assert tokens.password_reset_link(ADA, EMAIL).startswith("https://app.example.org/account/reset-password?token=")
 
 
 def test_whoever_holds_the_secret_can_redeem_a_link_for_its_purpose(tokens):
-    assert redeem(tokens.verification_link(ADA), VERIFY_EMAIL) == ADA
-    assert redeem(tokens.password_reset_link(ADA), RESET_PASSWORD) == ADA
-    assert redeem(tokens.password_reset_link(ADA), VERIFY_EMAIL) is None
+    assert redeem(tokens.verification_link(ADA, EMAIL), VERIFY_EMAIL) == bound(ADA, EMAIL)
+    assert redeem(tokens.password_reset_link(ADA, EMAIL), RESET_PASSWORD) == bound(ADA, EMAIL)
+    assert redeem(tokens.password_reset_link(ADA, EMAIL), VERIFY_EMAIL) is None
 
 
 def test_whoever_holds_the_secret_can_check_a_code(tokens):
-    code = tokens.verification_code(ADA, NOON)
+    code = tokens.verification_code(ADA, EMAIL, NOON)
 
-    assert Proofs(LINK_SECRET).is_code(code, fingerprint(VERIFICATION_CODE, ADA), NOON)
+    assert Proofs(LINK_SECRET).is_code(code, fingerprint(VERIFICATION_CODE, bound(ADA, EMAIL)), NOON)
+
+
+def test_what_is_sent_to_another_address_under_the_same_id_is_of_no_use(tokens):
+    code = tokens.verification_code(ADA, MALLORY, NOON)
+
+    assert redeem(tokens.verification_link(ADA, MALLORY), VERIFY_EMAIL) not in {ADA, bound(ADA, EMAIL)}
+    assert redeem(tokens.password_reset_link(ADA, MALLORY), RESET_PASSWORD) not in {ADA, bound(ADA, EMAIL)}
+    assert not Proofs(LINK_SECRET).is_code(code, fingerprint(VERIFICATION_CODE, bound(ADA, EMAIL)), NOON)
 
 
 def test_a_short_secret_is_refused():

@@ -14,6 +14,7 @@ from shared.proofs import (
     VERIFY_EMAIL,
     VERIFY_EMAIL_LIFETIME,
     Proofs,
+    bound,
     fingerprint,
 )
 
@@ -74,6 +75,13 @@ def test_a_token_of_ours_that_holds_no_id_is_refused_without_an_error(signed):
 def test_what_is_stored_of_an_id_depends_on_its_purpose_and_does_not_show_it():
     assert fingerprint(VERIFY_EMAIL, ONE) == hashlib.sha256(f"verify-email:{ONE}".encode()).digest()
     assert fingerprint(VERIFY_EMAIL, ONE) != fingerprint(RESET_PASSWORD, ONE)
+
+
+def test_an_id_is_bound_to_the_address_that_its_event_names():
+    assert bound(ONE, "ann@example.org").bytes == hashlib.sha256(f"{ONE}:ann@example.org".encode()).digest()[:16]
+    assert (
+        len({ONE, bound(ONE, "ann@example.org"), bound(ONE, "bob@example.org"), bound(uuid4(), "ann@example.org")}) == 4
+    )
 
 
 def test_a_code_is_what_the_page_says_it_is():

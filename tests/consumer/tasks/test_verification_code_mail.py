@@ -8,10 +8,10 @@ from support.mails import LINK_SECRET, a_context, about_ada
 from consumer_service.outcome import PermanentFailure
 from consumer_service.tasks.verification_code_mail import SendVerificationCodeMail
 from shared.events import UserVerificationCodeRequested
-from shared.proofs import CODE_SENT_WITHIN, VERIFICATION_CODE, Proofs, fingerprint
+from shared.proofs import CODE_SENT_WITHIN, VERIFICATION_CODE, Proofs, bound, fingerprint
 
 CODE = UUID("0198aaaa-0000-7000-8000-0000000000ef")
-STORED = fingerprint(VERIFICATION_CODE, CODE)
+STORED = fingerprint(VERIFICATION_CODE, bound(CODE, about_ada()["email"]))
 REQUESTED = UserVerificationCodeRequested(**about_ada(code_id=CODE))
 
 

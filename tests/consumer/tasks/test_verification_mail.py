@@ -7,7 +7,7 @@ from support.mails import LINK_SECRET, a_context, about_ada
 
 from consumer_service.tasks.verification_mail import SendVerificationMail
 from shared.events import UserCreated
-from shared.proofs import VERIFY_EMAIL, Proofs
+from shared.proofs import VERIFY_EMAIL, Proofs, bound
 
 VERIFICATION = UUID("0198aaaa-0000-7000-8000-0000000000ef")
 CREATED = UserCreated(**about_ada(verification_id=VERIFICATION))
@@ -19,7 +19,7 @@ async def test_a_new_user_gets_a_link_that_proves_the_address(mailing, tokens, c
     text = catcher.mails[0].get_body(("plain",)).get_content()
     [token] = re.findall(r"https://app\.example\.org/verify-email\?token=(\S+)", text)
     read = Proofs(LINK_SECRET).read(unquote(token), purpose=VERIFY_EMAIL, lifetime=timedelta(minutes=1))
-    assert read == VERIFICATION
+    assert read == bound(VERIFICATION, CREATED.email)
     assert catcher.recipients == ["ada@example.com"]
 
 

@@ -21,7 +21,7 @@ from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.commands import COMMANDS
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
-from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, fingerprint
+from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, bound, fingerprint
 from shared.transport import Message
 
 CHEAP = PasswordHash((Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1),))
@@ -83,10 +83,12 @@ def mailed(messages):
     async def mailed(sent_at=None):
         last = (await messages())[-1]
         if hasattr(last, "code_id"):
-            return PROOFS.code(fingerprint(VERIFICATION_CODE, last.code_id), sent_at or datetime.now(UTC))
+            return PROOFS.code(
+                fingerprint(VERIFICATION_CODE, bound(last.code_id, last.email)), sent_at or datetime.now(UTC)
+            )
         if hasattr(last, "reset_id"):
-            return PROOFS.token(RESET_PASSWORD, last.reset_id)
-        return PROOFS.token(VERIFY_EMAIL, last.verification_id)
+            return PROOFS.token(RESET_PASSWORD, bound(last.reset_id, last.email))
+        return PROOFS.token(VERIFY_EMAIL, bound(last.verification_id, last.email))
 
     return mailed
 

@@ -11,7 +11,7 @@ from producer_service.refusals import ProofRefused
 from producer_service.unit_of_work import Travel
 from shared.commands import SendMail
 from shared.events import UserEmailVerified
-from shared.proofs import RESET_PASSWORD, VERIFY_EMAIL, Proofs
+from shared.proofs import RESET_PASSWORD, VERIFY_EMAIL, Proofs, bound
 
 WISH = Wish("ann@example.org", "en")
 
@@ -84,12 +84,15 @@ async def test_registering_again_leaves_the_link_of_the_owner_good(use_cases, re
 @on_sqlite
 async def test_what_no_mail_of_ours_holds_is_refused(use_cases, ann, messages):
     verification_id = (await messages())[0].verification_id
+    to_ann, to_mallory = (bound(verification_id, f"{name}@example.org") for name in ("ann", "mallory"))
     tokens = [
         "",
         "nonsense",
         Proofs(LINK_SECRET).token(VERIFY_EMAIL, ann),
-        Proofs(LINK_SECRET).token(RESET_PASSWORD, verification_id),
-        Proofs(LINK_SECRET[::-1]).token(VERIFY_EMAIL, verification_id),
+        Proofs(LINK_SECRET).token(VERIFY_EMAIL, verification_id),
+        Proofs(LINK_SECRET).token(VERIFY_EMAIL, to_mallory),
+        Proofs(LINK_SECRET).token(RESET_PASSWORD, to_ann),
+        Proofs(LINK_SECRET[::-1]).token(VERIFY_EMAIL, to_ann),
     ]
 
     for token in tokens:

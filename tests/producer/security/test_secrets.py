@@ -16,10 +16,11 @@ from producer_service.models import OutboxRow
 from shared.backends.memory import MemoryTransport
 from shared.envelope import EnvelopeReader
 from shared.events import EVENTS
-from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, fingerprint
+from shared.proofs import RESET_PASSWORD, VERIFICATION_CODE, VERIFY_EMAIL, Proofs, bound, fingerprint
 from shared.transport import Message
 
-EMAIL = {"email": "ann@example.org"}
+ANN = "ann@example.org"
+EMAIL = {"email": ANN}
 PASSWORDS = ("first canary of Ann", "second canary of Ann")
 PROOFS = Proofs(LINK_SECRET)
 
@@ -48,10 +49,10 @@ def on_disk(folder: Path) -> bytes:
 async def test_no_password_token_or_code_is_kept_or_logged(client, last_event, sqlite_file):
     with capture_logs() as logs:
         await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
-        verification = PROOFS.token(VERIFY_EMAIL, (await last_event()).verification_id)
+        verification = PROOFS.token(VERIFY_EMAIL, bound((await last_event()).verification_id, ANN))
         await client.post("/v1/email-verifications/redeem", json={"token": verification})
         await client.post("/v1/password-resets", json=EMAIL)
-        reset = PROOFS.token(RESET_PASSWORD, (await last_event()).reset_id)
+        reset = PROOFS.token(RESET_PASSWORD, bound((await last_event()).reset_id, ANN))
         await client.post("/v1/password-resets/redeem", json={"token": reset, "password": PASSWORDS[1]})
         session = (await client.post("/v1/sessions", json=EMAIL | {"password": PASSWORDS[1]})).json()
         answer = await client.get("/v1/sessions/current", headers={"Authorization": f"Bearer {session['token']}"})
@@ -70,7 +71,7 @@ async def test_no_code_is_kept_or_logged(client, last_event, sqlite_file):
     with capture_logs() as logs:
         await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
         await client.post("/v1/verification-codes", json=asked)
-        stored = fingerprint(VERIFICATION_CODE, (await last_event()).code_id)
+        stored = fingerprint(VERIFICATION_CODE, bound((await last_event()).code_id, ANN))
         code = PROOFS.code(stored, datetime.now(UTC))
         answers = [
             await client.post("/v1/verification-codes/check", json=asked | {"code": guess})
@@ -88,7 +89,7 @@ async def test_what_is_kept_of_a_code_is_no_code_without_the_secret(client, last
     await client.post("/v1/users", json=EMAIL | {"password": PASSWORDS[0]})
     await client.post("/v1/verification-codes", json=EMAIL | {"purpose": "sign-in"})
 
-    stored = fingerprint(VERIFICATION_CODE, (await last_event()).code_id)
+    stored = fingerprint(VERIFICATION_CODE, bound((await last_event()).code_id, ANN))
 
     assert stored in on_disk(sqlite_file.parent)
     assert LINK_SECRET.encode() not in on_disk(sqlite_file.parent)
