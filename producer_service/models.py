@@ -126,6 +126,7 @@ class OutboxRow(Base):
         _partial("outbox_parked", "position", where="status = 'parked'"),
         _partial("outbox_published", "published_at", where="status = 'published'"),
         _partial("outbox_delayed", "deliver_at", "position", where="status = 'delayed'"),
+        _partial("outbox_delayed_by_lane", "lane", "deliver_at", "position", where="status = 'delayed'"),
         _partial("outbox_cancelled", "cancelled_at", where="status = 'cancelled'"),
         # Without this SQLite would give the position of a purged row to a new one.
         {"sqlite_autoincrement": True},

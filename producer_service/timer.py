@@ -1,7 +1,8 @@
 """The timer: makes delayed messages pending when their time has come, for a relay to publish.
 
-It only moves rows from one status to another, in one statement, so any number of timers may run: each row falls due
-once. A crash leaves it delayed or pending, and a cancellation finds it delayed or does not.
+It only moves rows from one status to another, in one statement for each lane, so any number of timers may run: each row
+falls due once. A crash leaves it delayed or pending, and a cancellation finds it delayed or does not. Each lane has its
+turn: what is due for somebody who waits does not stand behind all the bulk that was to go out at that moment.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from producer_service.database import DATABASE_ERRORS
 from producer_service.models import OutboxRow, Status, written_out
 from producer_service.relay import wait_first_of
 from producer_service.trouble import Trouble, describe
+from shared.contracts import Lane
 
 LONGEST_REST = 1.0
 """Seconds. What is recorded meanwhile, here or elsewhere, may be due so much earlier than what was known before."""
@@ -26,7 +28,7 @@ SHORTEST_REST = 0.05
 """Seconds, once nothing is due that could be moved. A row that somebody holds must not be asked for without a pause."""
 
 DUE_AT_ONCE = 500
-"""Rows. Few enough for one short statement."""
+"""Rows of one lane. Few enough for one short statement."""
 
 TROUBLE = Backoff(first=1.0, most=30.0, least=0.5)
 DELAYED = OutboxRow.status == written_out(Status.DELAYED)
@@ -49,10 +51,8 @@ class Timer:
             await wait_first_of([stop], within=await self._turn())
 
     async def fall_due(self, most: int = DUE_AT_ONCE) -> int:
-        """Make at most `most` rows pending whose time has come, the earliest first; return how many."""
-        async with self._engine.begin() as connection:
-            done: CursorResult[Any] = await connection.execute(_fall_due(most))
-        return done.rowcount
+        """Make at most `most` rows of each lane pending whose time has come, the earliest first; return how many."""
+        return sum([await self._fall_due(lane, most) for lane in Lane])
 
     async def rest(self) -> float:
         """Return the seconds to the next row that falls due, and never more than a second."""
@@ -63,23 +63,28 @@ class Timer:
             return LONGEST_REST
         return min(max(0.0, (found[0] - found[1]).total_seconds()), LONGEST_REST)
 
+    async def _fall_due(self, lane: Lane, most: int) -> int:
+        async with self._engine.begin() as connection:
+            done: CursorResult[Any] = await connection.execute(_fall_due(lane, most))
+        return done.rowcount
+
     async def _turn(self) -> float:
         """Let what is due fall due; return how long to rest, in seconds."""
         try:
             fallen = await self.fall_due()
             if fallen:
                 self._wake()
-            rest = 0.0 if fallen == DUE_AT_ONCE else max(SHORTEST_REST, await self.rest())
+            rest = 0.0 if fallen >= DUE_AT_ONCE else max(SHORTEST_REST, await self.rest())
         except DATABASE_ERRORS as error:
             return self._trouble.lasts(describe(error))
         self._trouble.ends()
         return rest
 
 
-def _fall_due(most: int) -> Update:
+def _fall_due(lane: Lane, most: int) -> Update:
     due = (
         select(OutboxRow.position)
-        .where(DELAYED, OutboxRow.deliver_at <= now())
+        .where(DELAYED, OutboxRow.lane == int(lane), OutboxRow.deliver_at <= now())
         .order_by(OutboxRow.deliver_at, OutboxRow.position)
         .limit(most)
         .with_for_update(skip_locked=True)

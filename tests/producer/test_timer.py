@@ -12,6 +12,7 @@ from producer_service.backoff import Backoff
 from producer_service.claims import Claims
 from producer_service.models import Status
 from producer_service.timer import Timer
+from shared.contracts import Lane
 
 ANN = UUID(int=1)
 SECOND = timedelta(seconds=1)
@@ -64,6 +65,17 @@ async def test_the_earliest_fall_due_first(delayed, timer, claimed):
 
     assert (await timer.fall_due(most=2), await claimed()) == (2, [late, later])
     assert (await timer.fall_due(most=2), await claimed()) == (1, [late, later, latest])
+
+
+async def test_bulk_that_is_due_as_well_keeps_nothing_waiting(delayed, timer, statuses, change):
+    *bulk, _code = await delayed(-3 * SECOND, -3 * SECOND, -3 * SECOND, -SECOND)
+    for each in bulk:
+        await change(each, lane=Lane.BULK)
+
+    assert await timer.fall_due(most=1) == 2
+
+    assert await statuses() == ["pending", "delayed", "delayed", "pending"]
+    assert await timer.fall_due() == 2
 
 
 async def test_it_rests_until_the_next_moment_and_never_longer_than_a_second(delayed, timer, change):
@@ -129,10 +141,10 @@ async def test_however_many_rows_are_delayed_claims_and_the_timer_go_by_their_in
     falling, resting = await explained(timer.fall_due), await explained(timer.rest)
 
     assert "outbox_pending" in claiming
-    assert "outbox_delayed" in falling
+    assert "outbox_delayed_by_lane" in falling
     assert "outbox_delayed" in resting
     assert not any("Seq Scan" in plan for plan in (claiming, falling, resting))
-    assert "Sort" not in resting
+    assert "Sort" not in falling + resting
 
 
 async def claim_only(engine):

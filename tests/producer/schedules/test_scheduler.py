@@ -189,7 +189,7 @@ async def ticks_and_messages(engine):
         return fired, list((await connection.execute(select(OutboxRow.id))).scalars())
 
 
-PROCESSES = 30
+PROCESSES = 40
 """More than a turn has steps, so that each is died at."""
 
 ENDS = {f"{when} {what}" for when in ("before", "after") for what in ("do_execute", "do_commit")}
