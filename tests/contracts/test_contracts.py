@@ -56,6 +56,12 @@ def test_a_message_of_every_old_type_was_recorded(step):
     assert step.old in {path.parent.name for path in WRITTEN}
 
 
+@pytest.mark.parametrize("contract", CONTRACTS, ids=named)
+def test_what_may_come_into_a_header_is_named_by_fields_that_there_are(contract):
+    assert {path[0] for path in contract.in_headers} <= contract.model_fields.keys()
+    assert {"email", "name", "to"} & contract.model_fields.keys() <= {path[0] for path in contract.in_headers}
+
+
 def test_a_contract_says_what_its_subject_is():
     with pytest.raises(NotImplementedError, match="Contract must say what its subject is"):
         _ = Contract().subject
