@@ -79,7 +79,9 @@ async def test_no_code_is_kept_or_logged(client, last_event, sqlite_file):
         ]
 
     # As a word: six digits in a row stand in many an id.
-    found = re.findall(rb"(?<![0-9a-f])%b(?![0-9a-f])" % code.encode(), on_disk(sqlite_file) + str(logs).encode())
+    found = re.findall(
+        rb"(?<![0-9a-f])%b(?![0-9a-f])" % code.encode(), on_disk(sqlite_file.parent) + str(logs).encode()
+    )
     assert [answer.status_code for answer in answers] == [403, 200]
     assert found == []
 
