@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from support.commit_proxy import commit_proxy
 from support.composition import open_pair, open_scene
-from support.mortal_postgres import Behind, MortalPostgres
+from support.mortal_postgres import Behind, MortalPostgres, locked
 from support.pair import PROMPT
 from support.private_postgres import NoPostgres, PrivatePostgres
 from support.tasks import effects
@@ -97,11 +97,11 @@ async def test_transactions_cut_in_the_middle_are_done_again_and_once(pair, mort
     await pair.balances()
 
 
-async def test_a_locked_inbox_stops_the_work_and_not_the_worker(pair, mortal_postgres):
+async def test_a_locked_inbox_stops_the_work_and_not_the_worker(pair):
     await pair.accept(3)
     database = str(pair.consumer_env["TIDINGS_DATABASE_URL"])
 
-    async with mortal_postgres.locked(database, "inbox", "effects"):
+    async with locked(database, "inbox", "effects"):
         await pair.accept(6)
         await asyncio.sleep(LOCK_SECONDS)
         assert await pair.worker.is_consuming()
@@ -110,10 +110,10 @@ async def test_a_locked_inbox_stops_the_work_and_not_the_worker(pair, mortal_pos
     await pair.balances()
 
 
-async def test_a_locked_outbox_makes_the_api_ask_for_patience_in_bounded_time(pair, mortal_postgres):
+async def test_a_locked_outbox_makes_the_api_ask_for_patience_in_bounded_time(pair):
     database = str(pair.producer_env["TIDINGS_DATABASE_URL"])
 
-    async with mortal_postgres.locked(database, "outbox"), asyncio.timeout(30):
+    async with locked(database, "outbox"), asyncio.timeout(30):
         assert is_worth_a_later_try(await pair.register())
         assert (await pair.api.get("/livez")).status_code == 200
 

@@ -7,11 +7,24 @@ import httpx2
 from support.processes import Service
 from support.rabbit import Rabbit
 
+from shared.contracts import Contract
+
 
 async def register(api: Service, email: str = "ann@example.org", **headers: str) -> httpx2.Response:
     body = {"email": email, "password": "correct horse battery", "name": "Ann"}
     async with httpx2.AsyncClient(base_url=api.url, timeout=10) as client:
         return await client.post("/v1/users", json=body, headers=headers)
+
+
+async def send_event(
+    url: str, api_key: str, event: Contract, *, event_id: str | None = None, **headers: str
+) -> httpx2.Response:
+    """Send an event through the ingestion, as another service would; an underscore in a header's name is a hyphen."""
+    written = {name.replace("_", "-"): value for name, value in headers.items()}
+    its_own = {"id": event_id} if event_id else {}
+    body = {"type": event.wire_type, "data": event.model_dump(mode="json"), **its_own}
+    async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
+        return await client.post("/v1/events", json=body, headers={"Authorization": f"Bearer {api_key}", **written})
 
 
 async def status_of(api: Service, event: str) -> dict[str, Any]:

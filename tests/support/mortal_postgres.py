@@ -1,7 +1,7 @@
 """A PostgreSQL that a test may hurt, and what it does to it; healed again when each context is left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -83,17 +83,6 @@ class MortalPostgres(PostgresServer):
             await self.cut_everybody()
 
     @asynccontextmanager
-    async def locked(self, database: str, *tables: str) -> AsyncIterator[None]:
-        """Hold these tables, so that nobody else can even read them."""
-        connection = await self._connect(database)
-        try:
-            async with connection.transaction():
-                await connection.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
-                yield
-        finally:
-            await connection.close()
-
-    @asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
         """Have no connection left for anybody: those that others hold are ended, and taken by us."""
         ours = [await self._connect()]
@@ -120,6 +109,22 @@ class MortalPostgres(PostgresServer):
             await eventually(self.is_back, within=BACK_SECONDS)
             yield
             await asyncio.to_thread(self.private.stop, "fast")
+
+
+@asynccontextmanager
+async def locked(database: str, *tables: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Hold these tables of any server, so that nobody else can even read them; gives a way to ask whether one waits."""
+    connection = await asyncpg.connect(database, timeout=ANSWER_SECONDS, command_timeout=30)
+
+    async def is_waited_for() -> bool:
+        return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    try:
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+            yield is_waited_for
+    finally:
+        await connection.close()
 
 
 @dataclass(frozen=True, slots=True)
