@@ -39,7 +39,7 @@ def doomed(scene: Scene, services: Services) -> Callable[..., Service]:
     """Start a service that ends itself at a point, such as `P3` or `C5:2`; `-` is a point that it never passes."""
 
     def start(service: str, point: str = "-", **env: str) -> Service:
-        its_own = scene.consumer_env if service == "worker" else scene.producer_env
+        its_own = {"worker": scene.consumer_env, "collector": scene.collector_env}.get(service, scene.producer_env)
         port = "TIDINGS_RELAY_HTTP_PORT" if service == "relay" else "TIDINGS_HTTP_PORT"
         path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "TIDINGS_DOOM": point}
         return services.start("faults.doomed", service, env={**its_own, **path, **env}, port_variable=port)

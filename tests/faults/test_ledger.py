@@ -28,8 +28,16 @@ def test_a_run_in_which_everything_was_done_once_balances():
         an_account(effects={}, dead={"1": "permanent_failure"}),
         an_account(effects={}, held={"1"}),
         an_account(effects={"1": ["<m1>", "<m1>"]}, may_repeat={"1"}),
+        an_account(dead={"1": "ambiguous"}, may_be_ambiguous={"1"}),
+        an_account(effects={}, dead={"1": "ambiguous"}, may_be_ambiguous={"1"}),
     ],
-    ids=["dead with a reason", "still in a queue", "repeated in a named window"],
+    ids=[
+        "dead with a reason",
+        "still in a queue",
+        "repeated in a named window",
+        "done as its worker died",
+        "perhaps not done as its worker died",
+    ],
 )
 def test_what_is_visible_or_documented_balances_too(account):
     assert a_ledger(account).complaints() == []
@@ -51,8 +59,24 @@ def test_what_waits_in_the_outbox_is_not_expected_anywhere_else(status):
             "consumer.mail: the repeated effects of 1 differ in their marks: ['<a>', '<b>']",
         ),
         (an_account(effects={"1": ["<m1>"], "2": ["<m2>"]}), "consumer.mail: 2 was never committed"),
+        (
+            an_account(dead={"1": "ambiguous"}),
+            "consumer.mail: 1 is dead as ambiguous, and no worker died with it",
+        ),
+        (
+            an_account(effects={"1": ["<m1>", "<m1>"]}, dead={"1": "ambiguous"}, may_be_ambiguous={"1"}),
+            "consumer.mail: 1 had its effect 2 times",
+        ),
     ],
-    ids=["lost", "done and dead", "done twice", "repeated under another mark", "a ghost"],
+    ids=[
+        "lost",
+        "done and dead",
+        "done twice",
+        "repeated under another mark",
+        "a ghost",
+        "ambiguous for no reason",
+        "done twice where it must not be repeated",
+    ],
 )
 def test_a_broken_promise_is_named_with_its_message(account, complaint):
     assert a_ledger(account).complaints() == [complaint]

@@ -1,9 +1,18 @@
 from random import Random
 
 import pytest
+from support.composition import open_scene
 from support.faults import COMPOSABLE, Fault, suffering
+from support.subscribers import ALL
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def scene(mortal, postgres):
+    """A subscriber for each guarantee, and a collector of their dead letters."""
+    async with open_scene(mortal, postgres, subscribers=ALL) as scene:
+        yield scene
 
 
 def a_pair_of_faults(dice: Random) -> tuple[Fault, Fault]:

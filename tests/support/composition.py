@@ -1,12 +1,12 @@
 """Both services in this process, composed as in production, each behind a fault proxy of its own before the broker.
 
 Each has the rights on the broker that `deploy/rabbitmq/definitions.json` gives it, and a PostgreSQL database of its
-own. Two subscribers hear of every user: `consumer.mail` sends a real mail, `consumer.bookkeeping` writes a row.
+own. Who hears of every user stands in `support/subscribers.py`; where that is all of them, dead letters are collected.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from typing import TypeVar
@@ -15,22 +15,28 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.administrator import Administrator
-from support.bookkeeping import Bookkeeping
+from support.bookkeeping import create_index
+from support.books import WEBHOOK_SECRET, Books
 from support.clients import asking
 from support.databases import PostgresServer
 from support.faultproxy import FaultProxy, fault_proxy
-from support.pair import TOPOLOGY, Pair, Scene
+from support.pair import Pair, Scene
 from support.rabbit import Rabbit
 from support.repository import read
-from support.smtp import SmtpCatcher, smtp_catcher
+from support.smtp import smtp_catcher
+from support.subscribers import TWO, open_subscribers
 from support.tasks import create_effects
+from support.webhooks import webhook_receiver
 from yarl import URL
 
 from consumer_service import database as consumer_database
+from consumer_service.dead_letters.collector import CollectorProcess
+from consumer_service.dead_letters.readers import Readers
+from consumer_service.dispatch import AnyTask
+from consumer_service.effects.mailer import Mailer
 from consumer_service.migrations import migrate
 from consumer_service.settings import Settings as ConsumerSettings
-from consumer_service.tasks.verification_mail import SendVerificationMail
-from consumer_service.worker import Worker, open_tasks
+from consumer_service.worker import Worker
 from producer_service import database as producer_database
 from producer_service.app import producer, relay_alone
 from producer_service.migrations import VERSION_TABLE, newest
@@ -51,14 +57,18 @@ LINK_SECRET = "a-link-secret-of-at-least-32-characters"
 
 
 @asynccontextmanager
-async def open_scene(rabbit: Rabbit, postgres: PostgresServer) -> AsyncIterator[Scene]:
+async def open_scene(
+    rabbit: Rabbit, postgres: PostgresServer, *, subscribers: Sequence[type[AnyTask]] = TWO
+) -> AsyncIterator[Scene]:
     """Give a virtual host with nothing in it but the topology, two databases, and two ways to the broker."""
     async with AsyncExitStack() as stack:
         admin = await stack.enter_async_context(Administrator(rabbit, rabbit.new_vhost()))
-        await open_transport(admin.url, name="topology").apply(TOPOLOGY)
         outbox_url, outbox = await stack.enter_async_context(_outbox(postgres))
         inbox_url, inbox = await stack.enter_async_context(_inbox(postgres))
         smtp = await stack.enter_async_context(smtp_catcher())
+        calls = await stack.enter_async_context(webhook_receiver())
+        books = Books(admin, inbox, smtp, calls, subscribers)
+        await open_transport(admin.url, name="topology").apply(books.topology)
         publishing, consuming = [await stack.enter_async_context(_proxy(admin.url)) for _ in range(2)]
         yield Scene(
             rabbit=rabbit,
@@ -68,8 +78,13 @@ async def open_scene(rabbit: Rabbit, postgres: PostgresServer) -> AsyncIterator[
             smtp=smtp,
             outbox=outbox,
             inbox=inbox,
+            books=books,
             producer_env=_producer_env(await _url(admin, "producer", publishing), outbox_url),
-            consumer_env=_consumer_env(await _url(admin, "consumer", consuming), inbox_url, smtp),
+            consumer_env=_consumer_env(await _url(admin, "consumer", consuming), inbox_url, books),
+            collector_env={
+                "TIDINGS_BROKER_URL": await _url(admin, "collector", consuming),
+                "TIDINGS_DATABASE_URL": inbox_url,
+            },
         )
 
 
@@ -81,6 +96,8 @@ async def open_pair(scene: Scene) -> AsyncIterator[Pair]:
         transport = open_transport(settings.broker_url.get_secret_value(), name="producer")
         api = await stack.enter_async_context(asking(await stack.enter_async_context(producer(settings, transport))))
         worker = await stack.enter_async_context(working(scene))
+        if scene.books.are_all_kept:
+            await stack.enter_async_context(_collecting(scene))
         yield Pair(**{each.name: getattr(scene, each.name) for each in fields(scene)}, api=api, worker=worker)
 
 
@@ -122,6 +139,7 @@ async def _inbox(postgres: PostgresServer) -> AsyncIterator[tuple[str, AsyncEngi
         engine = consumer_database.open_engine(url, pool_size=30)
         await migrate(engine)
         await create_effects(engine)
+        await create_index(engine)
         yield url, engine
         await engine.dispose()
 
@@ -134,16 +152,18 @@ def _producer_env(broker_url: str, database_url: str) -> dict[str, str]:
     }
 
 
-def _consumer_env(broker_url: str, database_url: str, smtp: SmtpCatcher) -> dict[str, str]:
+def _consumer_env(broker_url: str, database_url: str, books: Books) -> dict[str, str]:
+    receiver = {"TIDINGS_WEBHOOK_URL": books.calls.url, "TIDINGS_WEBHOOK_SECRET": WEBHOOK_SECRET}
     return {
         "TIDINGS_BROKER_URL": broker_url,
         "TIDINGS_DATABASE_URL": database_url,
         "TIDINGS_CONCURRENCY": "4",
         "TIDINGS_DRAIN_SECONDS": "5",
-        "TIDINGS_MAIL_URL": smtp.url,
+        "TIDINGS_MAIL_URL": books.smtp.url,
         "TIDINGS_MAIL_FROM": "Tidings <no-reply@example.org>",
         "TIDINGS_LINK_SECRET": LINK_SECRET,
         "TIDINGS_LINK_BASE_URL": "https://example.org",
+        **(receiver if books.are_all_kept else {}),
     }
 
 
@@ -154,19 +174,32 @@ def settings_from(kind: type[S], env: Mapping[str, str]) -> S:
 
 @asynccontextmanager
 async def working(scene: Scene, **env: str) -> AsyncIterator[Worker]:
-    """Run a worker with one task of the product and one of ours; stop it, as an orchestrator would, on leaving."""
+    """Run a worker for all subscribers of this scene; stop it, as an orchestrator would, on leaving."""
     settings = settings_from(ConsumerSettings, {**scene.consumer_env, **env})
     transport = open_transport(settings.broker_url, name="consumer")
-    async with open_tasks(settings, ("mail",)) as tasks:
-        ours = [task for task in tasks if isinstance(task, SendVerificationMail)]
-        worker = Worker(settings=settings, transport=transport, engine=scene.inbox, tasks=[*ours, Bookkeeping()])
-        stop = asyncio.Event()
-        running = asyncio.create_task(worker.run(stop))
-        try:
+    async with open_subscribers(settings, Mailer(settings.mail_url or "")) as tasks:
+        worker = Worker(settings=settings, transport=transport, engine=scene.inbox, tasks=tasks)
+        async with _running(worker):
             yield worker
-        finally:
-            stop.set()
-            await running
+
+
+@asynccontextmanager
+async def _collecting(scene: Scene) -> AsyncIterator[None]:
+    transport = open_transport(scene.collector_env["TIDINGS_BROKER_URL"], name="collector")
+    readers = Readers(scene.books.subscribers)
+    async with _running(CollectorProcess(transport=transport, engine=scene.inbox, readers=readers)):
+        yield
+
+
+@asynccontextmanager
+async def _running(process: Worker | CollectorProcess) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(process.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from support.composition import rights_of
 from support.operators import ADA
-from support.pair import BOOKKEEPING, MAIL, TOPOLOGY, Scene
+from support.pair import BOOKKEEPING, MAIL, Scene
 
 from producer_service.interventions import Interventions
 from producer_service.models import Status
@@ -87,7 +87,7 @@ async def _refuse_newcomers(scene: Scene) -> None:
 
 
 async def _close_connections(scene: Scene) -> None:
-    for service in ("producer", "consumer"):
+    for service in scene.services:
         await scene.admin.close_connections_of(scene.admin.user_of(service))
 
 
@@ -124,13 +124,13 @@ async def _heal_ways(scene: Scene) -> None:
 
 
 async def _revoke(scene: Scene) -> None:
-    for service in ("producer", "consumer"):
+    for service in scene.services:
         await scene.admin.grant(scene.admin.user_of(service))
     await _close_connections(scene)
 
 
 async def _grant(scene: Scene) -> None:
-    for service in ("producer", "consumer"):
+    for service in scene.services:
         await scene.admin.grant(scene.admin.user_of(service), **rights_of(service))
     await _close_connections(scene)
 
@@ -165,7 +165,7 @@ def _publishers_away(scene: Scene) -> Iterator[None]:
 
 async def _unbind(scene: Scene) -> None:
     with _publishers_away(scene):
-        for queue in (MAIL, BOOKKEEPING):
+        for queue in scene.books.queues:
             await scene.admin.unbind("domain.events", queue, "user.created")
 
 
@@ -175,7 +175,7 @@ async def apply_topology(scene: Scene) -> None:
     Publishers are kept away meanwhile. What they publish between two bindings reaches the first queue alone.
     """
     with _publishers_away(scene):
-        await open_transport(scene.admin.url, name="topology").apply(TOPOLOGY)
+        await open_transport(scene.admin.url, name="topology").apply(scene.books.topology)
     await Interventions(scene.outbox).release(Selection(status=Status.PARKED), ADA)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 PUBLISHED = "published"
+AMBIGUOUS = "ambiguous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,22 @@ class Account:
     """What still stands in the queue or on a rung, where an operator sees it."""
     may_repeat: AbstractSet[str] = frozenset()
     """Those whose worker died in a window that the documentation names. Never any for rows of a database."""
+    may_be_ambiguous: AbstractSet[str] = frozenset()
+    """Those whose worker died with them, where nothing must be repeated: done or not, they may be dead letters."""
 
     def complaints(self, published: AbstractSet[str]) -> Iterator[str]:
         """Say what is wrong with this account, one line each."""
         for message in sorted(published - self.effects.keys() - self.dead.keys() - self.held):
             yield f"{self.queue}: {message} is lost"
-        for message in sorted(self.effects.keys() & self.dead.keys()):
+        for message in sorted((self.effects.keys() & self.dead.keys()) - self._ambiguous()):
             yield f"{self.queue}: {message} was done, and is dead as {self.dead[message]}"
+        for message in sorted(self._ambiguous() - self.may_be_ambiguous):
+            yield f"{self.queue}: {message} is dead as {AMBIGUOUS}, and no worker died with it"
         for message, marks in sorted(self.effects.items()):
             yield from self._repetition(message, marks)
+
+    def _ambiguous(self) -> AbstractSet[str]:
+        return {message for message, reason in self.dead.items() if reason == AMBIGUOUS}
 
     def _repetition(self, message: str, marks: Sequence[str]) -> Iterator[str]:
         if len(set(marks)) > 1:

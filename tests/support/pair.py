@@ -1,7 +1,6 @@
 """What a fault test sees: the surroundings of the services, the load, the ledger, and the running services."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,28 +10,25 @@ import httpx2
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from support.administrator import Administrator
-from support.bookkeeping import LATE, NEVER, PROMPT, Bookkeeping
+from support.bookkeeping import LATE, NEVER, PROMPT
+from support.books import Books, addresses_in
 from support.builders import a_user_created
 from support.clients import asking
 from support.faultproxy import FaultProxy
-from support.ledger import Account, Ledger
-from support.peeking import depths, header, peek
+from support.ledger import Ledger
+from support.peeking import depths
 from support.rabbit import Rabbit
 from support.smtp import SmtpCatcher
 from support.tasks import effects
 from support.waiting import eventually
 from yarl import URL
 
-from consumer_service.queues import topology_of
-from consumer_service.tasks.send_mail import SendMail
-from consumer_service.tasks.verification_mail import SendVerificationMail
 from consumer_service.worker import Worker
 from producer_service.models import OutboxRow, User
 from producer_service.unit_of_work import Travel, UnitOfWork
 from shared.topology import RUNGS
 
 MAIL, BOOKKEEPING = "consumer.mail", "consumer.bookkeeping"
-TOPOLOGY = topology_of([SendVerificationMail, SendMail, Bookkeeping])
 MIXTURE = (PROMPT, PROMPT, LATE, PROMPT, PROMPT, NEVER)
 
 
@@ -51,10 +47,14 @@ class Scene:
     """The producer's database."""
     inbox: AsyncEngine
     """The consumer's database."""
+    books: Books
+    """What the subscribers have done."""
     producer_env: dict[str, str]
     """What a producer needs to take part in this scene."""
     consumer_env: dict[str, str]
-    """What a worker for mails needs to take part in this scene."""
+    """What a worker needs to take part in this scene."""
+    collector_env: dict[str, str]
+    """What a collector of dead letters needs to take part in this scene."""
     users: dict[str, str] = field(default_factory=dict)
     """The address in every accepted event, by its id."""
     may_repeat: set[str] = field(default_factory=set)
@@ -113,25 +113,17 @@ class Scene:
     async def ledger(self) -> Ledger:
         """Read every set of the ledger where it is true."""
         rows = await self.rows()
-        booked = await effects(self.inbox)
-        mails, addresses = defaultdict(list), {address: event for event, address in self.users.items()}
-        for mail in self.smtp.mails:
-            mails[addresses[str(mail["to"])]].append(str(mail["message-id"]))
+        said = dict(addresses_in({event: row.payload for event, row in rows.items()}))
+        addresses = said | {address: event for event, address in self.users.items()}
         return Ledger(
             accepted=self.users.keys(),
-            outbox={event_id: row.status for event_id, row in rows.items()},
-            accounts=(
-                Account(MAIL, mails, await self.dead(MAIL), may_repeat=self.may_repeat),
-                Account(
-                    BOOKKEEPING, {id_: [id_] * times for id_, times in booked.items()}, await self.dead(BOOKKEEPING)
-                ),
-            ),
+            outbox={event: row.status for event, row in rows.items()},
+            accounts=await self.books.accounts(addresses, may_repeat=self.may_repeat),
         )
 
     async def dead(self, queue: str) -> dict[str, str]:
         """Return the reason of each of a queue's dead letters, by message id."""
-        found = await peek(self.admin.url, f"{queue}.dead")
-        return {message.message_id or "": str(header(message, "tidings-reason")) for message in found}
+        return await self.books.dead(queue)
 
     async def balances(self, *, within: float = 60.0) -> Ledger:
         """Wait until the pair has come to rest and its ledger balances; return that."""
@@ -140,7 +132,7 @@ class Scene:
             await asyncio.sleep(0.2)
             pending = [id_ for id_, row in (await self.rows()).items() if row.status == "pending"]
             assert not pending, f"the outbox still holds {len(pending)}"
-            standing = await depths(self.admin.url, [MAIL, BOOKKEEPING, *(rung.name for rung in RUNGS)])
+            standing = await depths(self.admin.url, [*self.books.queues, *(rung.name for rung in RUNGS), *self.graves])
             assert not any(standing.values()), f"queues still hold {standing}"
             assert not self.held, f"the worker still holds {self.held:g}"
             ledger = await self.ledger()
@@ -149,6 +141,16 @@ class Scene:
 
         ledger: Ledger = await eventually(balanced, within=within)
         return ledger
+
+    @property
+    def graves(self) -> list[str]:
+        """The queues of dead letters that a collector empties."""
+        return [f"{queue}.dead" for queue in self.books.queues] if self.books.are_all_kept else []
+
+    @property
+    def services(self) -> list[str]:
+        """Those with a user of their own on the broker."""
+        return ["producer", "consumer", *(["collector"] if self.books.are_all_kept else [])]
 
     @property
     def held(self) -> float:
@@ -182,8 +184,7 @@ class Pair(Scene):
     @property
     def held(self) -> float:
         """How many deliveries the worker has not settled."""
-        queues = (MAIL, BOOKKEEPING)
-        return sum(self.sample("tidings_deliveries_in_flight", queue=queue) for queue in queues)
+        return sum(self.sample("tidings_deliveries_in_flight", queue=queue) for queue in self.books.queues)
 
     def sample(self, name: str, **labels: str) -> float:
         """Return one of the worker's metrics."""
