@@ -14,11 +14,11 @@ FEW = settings.get_profile("patient").max_examples
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a thorough run the time it takes."""
+    """Give a thorough run the time it takes, also where a test has a limit of its own."""
     if settings().max_examples > FEW:
         for item in items:
             if item.path.is_relative_to(HERE):
-                item.add_marker(pytest.mark.timeout(0))
+                item.add_marker(pytest.mark.timeout(0), append=False)
 
 
 @pytest.fixture(scope="session")
