@@ -15,7 +15,7 @@ import uvicorn
 from consumer_service.command_line.dead_letters import dead_letters_cli
 from consumer_service.command_line.door import open_broker, run
 from consumer_service.command_line.topology import topology_cli
-from consumer_service.database import MIGRATION_SECONDS, open_engine
+from consumer_service.database import MIGRATION_SECONDS, longest_transaction, open_engine
 from consumer_service.dead_letters.collector import CollectorProcess
 from consumer_service.dead_letters.readers import Readers
 from consumer_service.migrations import migrate as migrate_database
@@ -127,7 +127,12 @@ def _stop_when_told() -> asyncio.Event:
 
 async def _work(settings: Settings, transport: Transport, families: tuple[str, ...]) -> None:
     stop = _stop_when_told()
-    engine = open_engine(settings.database_url, pool_size=settings.connections_for(_lanes(families)))
+    longest_task = max(task.timeout for task in TASKS if task.queue in families)
+    engine = open_engine(
+        settings.database_url,
+        pool_size=settings.connections_for(_lanes(families)),
+        transaction_seconds=longest_transaction(longest_task),
+    )
     try:
         async with open_tasks(settings, families) as tasks:
             worker = Worker(settings=settings, transport=transport, engine=engine, tasks=tasks)
@@ -179,7 +184,7 @@ class HealthServer(uvicorn.Server):
 
 
 async def _migrate(settings: DatabaseSettings) -> None:
-    engine = open_engine(settings.database_url, statement_seconds=MIGRATION_SECONDS)
+    engine = open_engine(settings.database_url, statement_seconds=MIGRATION_SECONDS, transaction_seconds=0)
     try:
         await migrate_database(engine)
     finally:

@@ -14,16 +14,24 @@ DATABASE_ERRORS = (SQLAlchemyError, OSError)
 
 SQLITE_BUSY_SECONDS = 5
 
+KEEPS_TRANSACTIONS_SHORT = (17,)
+"""PostgreSQL's version since it knows `transaction_timeout`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long the database may take, in seconds. The server keeps the last three, even for a client that froze."""
+    """How long the database may take, in seconds. The server keeps all but two, even for a client that froze.
+
+    `transaction` is kept from PostgreSQL 17 on, and 0 is without end. It is the only one that also ends a client which
+    froze between two messages of one statement.
+    """
 
     connect: float = 5
     pool: float = 5
     statement: float = 10
     lock: float = 5
     idle_in_transaction: float = 30
+    transaction: float = 90
 
     def for_the_server(self) -> dict[str, str]:
         """Return them as PostgreSQL's settings, in milliseconds."""
@@ -33,8 +41,12 @@ class Deadlines:
             "idle_in_transaction_session_timeout": str(int(self.idle_in_transaction * 1000)),
         }
 
+    def for_a_new_server(self) -> dict[str, str]:
+        """Return what older servers do not know, and refuse to be connected to with."""
+        return {"transaction_timeout": str(int(self.transaction * 1000))}
 
-PATIENT = Deadlines(statement=3600, idle_in_transaction=3600)
+
+PATIENT = Deadlines(statement=3600, idle_in_transaction=3600, transaction=0)
 """For migrations: a table may take long to rewrite. Locks must still come soon, or everyone queues behind us."""
 
 
@@ -62,13 +74,23 @@ def open_engine(
 def _postgresql(url: str, deadlines: Deadlines, session: Mapping[str, str]) -> AsyncEngine:
     import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
+    learnt: dict[str, str] = {}
+
     async def connect() -> Any:
-        return await asyncpg.connect(
-            url,
-            timeout=deadlines.connect,
-            command_timeout=deadlines.statement + deadlines.lock,
-            server_settings={**deadlines.for_the_server(), **session},
-        )
+        try:
+            connection = await asyncpg.connect(
+                url,
+                timeout=deadlines.connect,
+                command_timeout=deadlines.statement + deadlines.lock,
+                server_settings={**deadlines.for_the_server(), **learnt, **session},
+            )
+        except asyncpg.UndefinedObjectError as error:
+            learnt.clear()
+            raise ConnectionError(f"the server refuses a setting: {error}") from error
+        if not learnt and connection.get_server_version() >= KEEPS_TRANSACTIONS_SHORT:
+            await _tell(connection, deadlines.for_a_new_server())
+            learnt.update(deadlines.for_a_new_server())
+        return connection
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -80,6 +102,12 @@ def _postgresql(url: str, deadlines: Deadlines, session: Mapping[str, str]) -> A
     )
     event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
     return engine
+
+
+async def _tell(connection: Any, settings: Mapping[str, str]) -> None:
+    """Set what could not be asked for with the connection, because nothing was known of its server."""
+    for name, value in settings.items():
+        await connection.execute(f"SET {name} = {value}")
 
 
 def _refuse_the_dead(connection: Any, _record: object, _proxy: object) -> None:

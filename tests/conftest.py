@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from support.brokers import rabbitmq
-from support.databases import database_url, in_memory, postgres, postgres_url, server, sqlite_file
+from support.databases import database_url, in_memory, new_postgres, postgres, postgres_url, server, sqlite_file
 from support.engines import compiled_once
 from support.used import USED
 
@@ -15,6 +15,7 @@ __all__ = [
     "compiled_once",
     "database_url",
     "in_memory",
+    "new_postgres",
     "postgres",
     "postgres_url",
     "rabbitmq",

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -6,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from support.waiting import eventually
 
-from consumer_service.database import DATABASE_ERRORS, insist, open_engine
+from consumer_service.database import DATABASE_ERRORS, insist, longest_transaction, open_engine
 
 
 async def scalar(engine, statement):
@@ -37,6 +38,21 @@ async def test_postgresql_keeps_our_deadlines_even_for_a_client_that_froze(postg
     assert await scalar(engine, f"SHOW {setting}") == expected
 
     await engine.dispose()
+
+
+async def test_every_connection_to_a_server_that_can_has_transactions_ended_that_take_too_long(new_postgres):
+    async with new_postgres.new_database() as url:
+        engine = open_engine(url, transaction_seconds=longest_transaction(timedelta(minutes=10)))
+        async with engine.connect() as first, engine.connect() as second:
+            told = [await each.scalar(text("SHOW transaction_timeout")) for each in (first, second)]
+        await engine.dispose()
+
+    assert told == ["11min"] * 2
+
+
+def test_a_transaction_may_take_longer_than_any_task_in_it():
+    assert longest_transaction(timedelta(seconds=1)) == 120
+    assert longest_transaction(timedelta(seconds=90)) == 150
 
 
 async def test_a_url_may_say_how_to_use_tls_as_libpq_would(postgres_url):

@@ -11,8 +11,6 @@ from support.pair import MAIL, PROMPT
 from support.smtp import HANG
 from support.waiting import eventually
 
-from consumer_service.database import IDLE_TRANSACTION_SECONDS
-
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
 
 ORPHANED_SECONDS = 100.0
@@ -175,33 +173,6 @@ async def nobody_is_in_a_transaction(scene):
     busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
     async with scene.inbox.connect() as connection:
         return await connection.scalar(text(f"{busy} AND pid <> pg_backend_pid()")) == 0
-
-
-# Not strict: it depends on where the worker is frozen. PostgreSQL ends a transaction that idles, but not one whose
-# client has sent a statement to be prepared and not yet to be run: it waits there as `active`, and while it waits for
-# its client it heeds no statement_timeout. Only the end of the process, or transaction_timeout (PostgreSQL 17), frees
-# those rows.
-@pytest.mark.xfail(strict=False, reason="PostgreSQL 15 keeps the rows of a client frozen between Parse and Bind")
-@pytest.mark.timeout(400)
-async def test_a_worker_frozen_in_the_middle_is_succeeded_and_does_no_harm_when_it_goes_on(scene, doomed):
-    scene.smtp.answer("MAIL", HANG, times=1)
-    frozen = await consumes(doomed("worker"))
-    async with relaying(scene):
-        scene.may_repeat.update(await scene.accept(6))
-        await scene.smtp.reached("MAIL")
-        frozen.process.send_signal(signal.SIGSTOP)
-        try:
-            # Its transactions hold their rows until the database ends them, a minute later.
-            await is_over(scene, within=ORPHANED_SECONDS + IDLE_TRANSACTION_SECONDS)
-        finally:
-            frozen.process.send_signal(signal.SIGCONT)
-        await consumes(frozen, queues=4)
-        await scene.accept(3)
-
-        ledger = await is_over(scene)
-
-    assert await frozen.stop() == 0
-    assert not ledger.complaints()
 
 
 @pytest.fixture

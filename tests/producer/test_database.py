@@ -56,6 +56,47 @@ async def test_a_transaction_that_idles_loses_its_session(opened):
             await connection.execute(text("SELECT 1"))
 
 
+@pytest.fixture
+async def brief(new_postgres):
+    """An engine whose transactions may take half a second, on a server that can end them."""
+    async with new_postgres.new_database() as url:
+        engine = open_engine(url, deadlines=Deadlines(transaction=0.5))
+        yield engine
+        await engine.dispose()
+
+
+async def test_every_connection_to_a_new_server_has_it_end_transactions_that_take_too_long(brief):
+    async with brief.connect() as first, brief.connect() as second:
+        told = [(await each.execute(text("SHOW transaction_timeout"))).scalar_one() for each in (first, second)]
+    assert told == ["500ms", "500ms"]
+
+    async def take_long():
+        async with brief.connect() as connection:
+            for _ in range(100):  # Each is done in no time, and the transaction never idles.
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+
+    with pytest.raises(DATABASE_ERRORS):
+        await take_long()
+
+
+async def test_a_client_that_freezes_between_two_messages_of_a_statement_loses_its_session_on_a_new_server(brief):
+    async with brief.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        transaction = driver.transaction()
+        await transaction.start()
+        # Prepared and not run: to the server it is active, neither idle nor in a statement.
+        await driver.prepare("SELECT 1")
+
+        await eventually(driver.is_closed)
+
+
+async def test_a_server_that_does_not_know_a_setting_is_a_database_at_fault_and_the_setting_is_named(postgres_url):
+    engine = open_engine(postgres_url, session={"no_such_setting": "1"})
+
+    with pytest.raises(DATABASE_ERRORS, match="no_such_setting"):
+        await engine.connect().start()
+
+
 async def test_a_server_that_never_answers_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

@@ -22,7 +22,7 @@ from support.schemas import Schema
 from support.used import note
 
 URL = "TIDINGS_TEST_POSTGRES_URL"
-IMAGE = "postgres:17-alpine"
+IMAGE = "postgres:17"
 
 
 CARELESS = ("fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off")
@@ -48,6 +48,18 @@ async def postgres(pytestconfig: pytest.Config) -> AsyncIterator[PostgresServer]
         note(pytestconfig, "postgresql", server.origin)
         yield server
         await server.close()
+
+
+@pytest.fixture(scope="session")
+def new_postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A server of PostgreSQL 17 or later, in a container; for what older ones cannot do."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(_in_a_container())
+        except NoPostgres as reason:
+            pytest.skip(f"no PostgreSQL 17: {reason}")
+        note(pytestconfig, "new postgresql", server.origin)
+        yield server
 
 
 @contextmanager
