@@ -37,6 +37,7 @@ async def test_a_broker_that_turns_newcomers_away_is_named_by_the_relay_and_wait
     async with suffering(pair, SUSPENDED):
         await pair.accept(6)
         await eventually(pair.relay_waits, within=20)
+        assert f"127.0.0.1:{pair.publishing.port}" in await pair.relay_says()
         assert not await pair.worker.is_consuming()
 
     await pair.balances()

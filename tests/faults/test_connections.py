@@ -23,8 +23,12 @@ async def test_connections_that_end_under_load_lose_nothing_and_repeat_nothing(p
     await pair.accept(6)
 
     for _ in range(3):
+        before = sessions(pair)
         async with suffering(pair, fault):
             await pair.accept(6)
+            # A frame is cut only once there is one to be cut; the other two are over already.
+            await eventually(lambda: pair.consuming.cut_after is None, within=30)
+        await eventually(lambda: sessions(pair) > before, within=30)  # noqa: B023 - asked in this round only
 
     await pair.balances()
     assert await pair.worker.is_consuming()

@@ -5,6 +5,7 @@ import asyncio
 import httpx2
 import pytest
 from support.clients_over_http import register
+from support.composition import open_pair
 from support.pair import MAIL
 from support.peeking import ids_in
 from support.waiting import eventually
@@ -28,6 +29,12 @@ async def test_an_api_killed_around_its_commit_leaves_a_ghost_neither_here_nor_t
     await has_died(api)
     assert len(await scene.rows()) == committed
     assert (await scene.users_registered()) == committed
+
+    scene.users.update(dict.fromkeys(await scene.rows(), "ann@example.org"))
+    async with open_pair(scene) as pair:
+        await pair.is_ready()
+        await pair.balances()
+    assert len(scene.smtp.mails) == committed
 
 
 @pytest.mark.parametrize(("point", "copies"), [("P3", 1), ("P5", 2), ("P6", 2)])

@@ -1,7 +1,7 @@
 """What the services were promised to find on the broker is deleted, emptied or full."""
 
 import pytest
-from support.bookkeeping import LATE, NEVER
+from support.bookkeeping import LATE, NEVER, PROMPT
 from support.faults import (
     DEAD_LETTERS_FULL,
     NO_DEAD_EXCHANGE,
@@ -14,6 +14,7 @@ from support.faults import (
 )
 from support.operators import ADA
 from support.pair import BOOKKEEPING, MAIL
+from support.peeking import depths
 from support.waiting import eventually
 
 from producer_service.interventions import Interventions
@@ -34,11 +35,14 @@ async def test_a_worker_whose_queue_was_deleted_says_so_and_consumes_again_once_
         return "NOT_FOUND" in said and MAIL in said
 
     await eventually(told, within=20)
-    assert pair.sample("tidings_consuming", queue=BOOKKEEPING)
+    missed = await pair.accept(3, names=[PROMPT])
+    await eventually(lambda: pair.booked(missed), within=20)
+    assert not pair.mailed(missed)
 
     await apply_topology(pair)
     await pair.is_ready()
     await pair.accept(3)
+    await Interventions(pair.outbox).republish(Selection(status=Status.PUBLISHED), ADA)
     await pair.balances()
 
 
@@ -66,7 +70,8 @@ async def test_what_nobody_is_bound_for_is_parked_and_goes_out_when_it_is_releas
     async with suffering(pair, UNBOUND):
         await pair.accept(3)
         await eventually(lambda: pair.all_rows("parked"), within=20)
-        assert {row.parked_reason for row in (await pair.rows()).values()} == {"unroutable"}
+        rows = (await pair.rows()).values()
+        assert {(row.parked_reason, row.attempts) for row in rows} == {("unroutable", 3)}
 
     await pair.balances()
 
@@ -94,9 +99,14 @@ async def test_what_cannot_be_dead_lettered_is_kept_and_moved_when_it_can(pair):
     assert ledger.accounts[1].dead == {event: "permanent_failure"}
 
 
+async def waits_on(pair, rung):
+    return (await depths(pair.admin.url, [rung]))[rung]
+
+
 async def test_a_missing_rung_delays_a_retry_and_loses_nothing(pair):
     async with suffering(pair, NO_RUNG):
         (event,) = await pair.accept(1, names=[LATE])
+        await eventually(lambda: waits_on(pair, "retry.5s"), within=20)
         await eventually(lambda: pair.booked([event]), within=40)
 
     await pair.balances()
