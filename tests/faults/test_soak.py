@@ -1,21 +1,20 @@
 """The real processes under a constant load, for as long as `--soak SECONDS` says: an hour tells what a minute cannot.
 
     ./dev test tests/faults/test_soak.py --soak 3600 -n 0 -s
-    ./dev test tests/faults/test_soak.py --soak 3600 --soak-kills -n 0 -s
 
-Prints a line each minute. In the end every request that was accepted is one mail and one row, or a dead letter; and
-no process holds more memory or descriptors than when it had warmed up.
+Prints a line each minute. In the end every request that was accepted had each of its effects once, or is a dead letter;
+and no process holds more memory or descriptors than when it had warmed up.
 """
 
 import asyncio
-from random import Random
 from time import monotonic
 
 import httpx2
 import pytest
-from support.composition import open_pair
+from support.composition import open_pair, open_scene
 from support.pair import MIXTURE
 from support.samples import MEGABYTE, sample, trend
+from support.subscribers import ALL
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault, pytest.mark.timeout(0)]
@@ -29,10 +28,9 @@ EVENTS_PER_SECOND = 20.0
 SAMPLE_SECONDS = 0.5
 ENOUGH_SAMPLES = 60
 REPORT_SECONDS = 60.0
-KILL_SECONDS = (60.0, 180.0)
 MOST_GROWTH = 15 * MEGABYTE
 MOST_DESCRIPTORS = 8
-AFTER_KILLS = 120.0
+AFTERWARDS = 60.0
 
 
 class Soak:
@@ -40,12 +38,11 @@ class Soak:
 
     def __init__(self, scene, doomed, seconds):
         self.scene, self.ends = scene, monotonic() + seconds
-        self._doomed = doomed
         self.api = doomed("api", TIDINGS_RELAY_IN_API="false")
         self.relay = doomed("relay")
         self.workers = [doomed("worker"), doomed("worker")]
+        self.collector = doomed("collector")
         self.samples = {}
-        self.kills = 0
 
     @property
     def lasts(self):
@@ -53,7 +50,7 @@ class Soak:
 
     @property
     def processes(self):
-        return [self.api, self.relay, *self.workers]
+        return [self.api, self.relay, *self.workers, self.collector]
 
     async def send_requests(self):
         async with httpx2.AsyncClient(base_url=self.api.url, timeout=30) as client:
@@ -82,22 +79,20 @@ class Soak:
             await asyncio.sleep(min(REPORT_SECONDS, max(0.0, self.ends - monotonic())))
             holds = [sample(process) for process in self.processes]
             held = ", ".join(f"{each.resident / MEGABYTE:.0f} MB {each.descriptors} fds" for each in holds)
-            counts = f"{len(self.scene.users)} accepted, {len(self.scene.smtp.mails)} mails, {self.kills} kills"
+            counts = f"{len(self.scene.users)} accepted, {len(self.scene.smtp.mails)} mails"
             print(f"\n{max(0.0, self.ends - monotonic()):6.0f} s left: {counts}; {held}", flush=True)  # noqa: T201
-
-    async def kill_workers(self, dice):
-        while (pause := dice.uniform(*KILL_SECONDS)) < self.ends - monotonic():
-            await asyncio.sleep(pause)
-            victim = dice.randrange(len(self.workers))
-            self.workers[victim].kill()
-            self.scene.may_repeat.update(self.scene.users)
-            self.kills += 1
-            self.workers[victim] = self._doomed("worker")
 
     def trends(self):
         """Return the trend of every process that lived to the end, and long enough to have one."""
         known = {f"{process.name} on {process.port}": self.samples.get(process.port, []) for process in self.processes}
         return {name: trend(samples) for name, samples in known.items() if len(samples) >= ENOUGH_SAMPLES}
+
+
+@pytest.fixture
+async def scene(mortal, postgres):
+    """A subscriber for each guarantee, and a collector of their dead letters."""
+    async with open_scene(mortal, postgres, subscribers=ALL) as scene:
+        yield scene
 
 
 @pytest.fixture
@@ -108,22 +103,22 @@ async def soak(scene, doomed, pytestconfig):
     soak = Soak(scene, doomed, seconds)
     await soak.api.is_ready()
     await soak.relay.is_ready()
-    await eventually(lambda: all(worker.said.count("consumer.consuming") == 2 for worker in soak.workers), within=60)
+    await eventually(
+        lambda: all(worker.said.count("consumer.consuming") == len(ALL) - 1 for worker in soak.workers), within=60
+    )
     return soak
 
 
-async def test_under_a_constant_load_counts_are_exact_and_nothing_grows(soak, scene, pytestconfig):
+async def test_under_a_constant_load_counts_are_exact_and_nothing_grows(soak, scene):
     async with asyncio.TaskGroup() as group:
         for task in (soak.send_requests, soak.commit_events, soak.take_samples, soak.report):
             group.create_task(task())
-        if pytestconfig.option.soak_kills:
-            group.create_task(soak.kill_workers(Random(pytestconfig.option.seed)))  # noqa: S311 - repeatable
 
     trends = soak.trends()
     print("\n".join(f"{name}: {found}" for name, found in trends.items()))  # noqa: T201
     async with open_pair(scene) as pair:
         await pair.is_ready()
-        ledger = await pair.balances(within=AFTER_KILLS)
+        ledger = await pair.balances(within=AFTERWARDS)
     assert not ledger.complaints()
     assert trends
     for name, found in trends.items():

@@ -57,8 +57,14 @@ class Books:
         """Whether there is a subscriber for each guarantee, and a collector of dead letters."""
         return tuple(self.subscribers) == ALL
 
-    async def accounts(self, addresses: Mapping[str, str], *, may_repeat: set[str]) -> tuple[Account, ...]:
-        """Read every account, given whose address belongs to which message."""
+    async def accounts(
+        self, addresses: Mapping[str, str], *, may_repeat: set[str], refused: set[str]
+    ) -> tuple[Account, ...]:
+        """Read every account, given whose address belongs to which message, and what tasks refuse for good.
+
+        What is refused at most once may be dead as ambiguous: when the session ends before it is in dead letters, it
+        comes again, and is not tried again to find out.
+        """
         accounts = [
             await self._account(SendVerificationMail, self._mails(addresses), may_repeat=may_repeat),
             await self._account(Bookkeeping, _rows(await effects(self.inbox)), may_repeat=set()),
@@ -66,16 +72,17 @@ class Books:
         if self.are_all_kept:
             accounts += [
                 await self._account(NotifyOperators, self._called("user.created"), may_repeat=may_repeat),
-                await self._account(Announcing, self._called(ANNOUNCEMENT), may_repeat=set()),
+                await self._account(Announcing, self._called(ANNOUNCEMENT), may_repeat=refused),
                 await self._account(Indexing, _rows(await indexed(self.inbox)), may_repeat=set()),
             ]
         return tuple(accounts)
 
     async def _account(self, task: type[AnyTask], done: Effects, *, may_repeat: set[str]) -> Account:
+        """`may_repeat` is what may look like a repetition; where nothing is repeated, what may be ambiguous."""
         queue, doubt = queue_name(task.queue), self.in_doubt[task.__name__]
         dead = await self.dead(queue)
         if task is Announcing:
-            return Account(queue, done, dead, may_be_ambiguous=doubt)
+            return Account(queue, done, dead, may_be_ambiguous=doubt | may_repeat)
         repeats = may_repeat | doubt if task in {SendVerificationMail, NotifyOperators} else frozenset[str]()
         return Account(queue, done, dead, may_repeat=repeats)
 
@@ -139,10 +146,11 @@ def is_signed(call: Received) -> bool:
     return hmac.compare_digest(call.headers["webhook-signature"], f"v1={signature}")
 
 
-def addresses_in(rows: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Return whose address stands in which message, for messages of which the client was told nothing."""
+def users_in(rows: Mapping[str, bytes]) -> Iterator[tuple[str, str, str]]:
+    """Return the message, address and name of every user who is told of, also in what no client was told of."""
     for message, payload in rows.items():
         try:
-            yield str(json.loads(payload)["data"]["email"]), message
+            user = json.loads(payload)["data"]
+            yield message, str(user["email"]), str(user["name"])
         except (ValueError, KeyError):
             continue

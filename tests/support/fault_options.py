@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fault-pairs", type=int, default=0, metavar="N", help="also run N random pairs of faults")
     group.addoption("--seed", type=int, default=None, metavar="S", help="choose the same pairs as a run that printed S")
     group.addoption("--soak", type=float, default=0.0, metavar="SECONDS", help="also run the soak test for so long")
-    group.addoption("--soak-kills", action="store_true", help="kill a worker now and then while it runs")
+    group.addoption("--chaos", type=float, default=0.0, metavar="SECONDS", help="also kill at random for so long")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +33,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     pairs = config.option.fault_pairs
     if pairs:
         terminalreporter.write_line(f"random faults: repeat with --fault-pairs {pairs} --seed {config.option.seed}")
+    if config.option.chaos:
+        terminalreporter.write_line(
+            f"random kills: repeat with --chaos {config.option.chaos} --seed {config.option.seed}"
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

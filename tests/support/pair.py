@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from support.administrator import Administrator
 from support.bookkeeping import LATE, NEVER, PROMPT
-from support.books import Books, addresses_in
+from support.books import Books, users_in
 from support.builders import a_user_created
 from support.clients import asking
 from support.faultproxy import FaultProxy
@@ -113,12 +113,13 @@ class Scene:
     async def ledger(self) -> Ledger:
         """Read every set of the ledger where it is true."""
         rows = await self.rows()
-        said = dict(addresses_in({event: row.payload for event, row in rows.items()}))
-        addresses = said | {address: event for event, address in self.users.items()}
+        told = list(users_in({event: row.payload for event, row in rows.items()}))
+        addresses = {address: event for event, address, _ in told} | {self.users[event]: event for event in self.users}
+        refused = {event for event, _, name in told if name == NEVER}
         return Ledger(
             accepted=self.users.keys(),
             outbox={event: row.status for event, row in rows.items()},
-            accounts=await self.books.accounts(addresses, may_repeat=self.may_repeat),
+            accounts=await self.books.accounts(addresses, may_repeat=self.may_repeat, refused=refused),
         )
 
     async def dead(self, queue: str) -> dict[str, str]:
