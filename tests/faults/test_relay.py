@@ -19,7 +19,9 @@ BACKLOG = 1_000_000
 LARGEST_GROWTH = 64 * 1024 * 1024
 """Bytes. A claim of 500 rows of this kind is some hundreds of kilobytes."""
 
-AT_ONCE = 50_000
+AT_ONCE = 20_000
+"""Rows of one statement, which has ten seconds."""
+
 FILL = """
     INSERT INTO outbox (
         id, aggregatetype, aggregateid, type, payload, exchange, source, correlationid, time, recorded_at

@@ -77,6 +77,10 @@ class Administrator:
         """Return the names of a user's connections, as the broker counts them at this moment."""
         return [each["name"] for each in await self.ask("GET", f"/connections/username/{name}")]
 
+    async def has_alarms(self) -> bool:
+        """Whether a node has said lately that it is short of memory or disk."""
+        return any(node.get("mem_alarm") or node.get("disk_free_alarm") for node in await self.ask("GET", "/nodes"))
+
     async def delete_queue(self, name: str) -> None:
         await self.ask("DELETE", f"/queues/{self.vhost}/{name}")
 

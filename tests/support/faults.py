@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from support.composition import rights_of
 from support.operators import ADA
 from support.pair import BOOKKEEPING, MAIL, Scene
+from support.waiting import eventually
 
 from producer_service.interventions import Interventions
 from producer_service.models import Status
@@ -22,6 +23,7 @@ Act = Callable[[Scene], Awaitable[None]]
 
 ORDINARY_MEMORY, NO_MEMORY = "0.4", "0.00001"
 ORDINARY_DISK, NO_DISK = "50MB", "9999GB"
+ALARM_OVER_SECONDS = 60.0
 
 ORDINARY_ACK_TIMEOUT, SHORT_ACK_TIMEOUT = (1_800_000, 60_000), (6_000, 1_000)
 """Milliseconds: RabbitMQ's `consumer_timeout`, and how often a channel looks for overdue acks."""
@@ -72,6 +74,19 @@ async def _thaw(scene: Scene) -> None:
 def _ctl(*arguments: str) -> Act:
     async def act(scene: Scene) -> None:
         await asyncio.to_thread(scene.rabbit.ctl, *arguments)
+
+    return act
+
+
+def _lift(*arguments: str) -> Act:
+    """Lift an alarm: it is over when the broker says so, and not when it has been told."""
+
+    async def act(scene: Scene) -> None:
+        async def is_over() -> bool:
+            await asyncio.to_thread(scene.rabbit.ctl, *arguments)
+            return not await scene.admin.has_alarms()
+
+        await eventually(is_over, within=ALARM_OVER_SECONDS)
 
     return act
 
@@ -193,9 +208,9 @@ CUT = Fault("frames cut", _cut_frames, _heal_ways)
 MEMORY_ALARM = Fault(
     "memory alarm",
     _ctl("set_vm_memory_high_watermark", NO_MEMORY),
-    _ctl("set_vm_memory_high_watermark", ORDINARY_MEMORY),
+    _lift("set_vm_memory_high_watermark", ORDINARY_MEMORY),
 )
-DISK_ALARM = Fault("disk alarm", _ctl("set_disk_free_limit", NO_DISK), _ctl("set_disk_free_limit", ORDINARY_DISK))
+DISK_ALARM = Fault("disk alarm", _ctl("set_disk_free_limit", NO_DISK), _lift("set_disk_free_limit", ORDINARY_DISK))
 REVOKED = Fault("rights revoked", _revoke, _grant)
 QUEUE_FULL = Fault("queue full", _fill(MAIL), _empty)
 DEAD_LETTERS_FULL = Fault("dead letters full", _fill(f"{BOOKKEEPING}.dead"), _empty)
