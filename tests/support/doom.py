@@ -27,13 +27,17 @@ passes C1 and C5 as a worker does.
 
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
 
 from consumer_service.effects.mailer import Mailer
 from consumer_service.effects.webhook import Webhook
@@ -168,6 +172,19 @@ class Transactions:
         event.listen(Engine, "commit", self._committing)
         event.listen(Engine, "rollback", self._forget)
         event.listen(Session, "after_commit", lambda _session: self._doom.passes("P2"))
+        event.listen(Pool, "connect", self._follow)
+
+    def _follow(self, connection: Any, _record: Any) -> None:
+        """Hear, too, what is said to the driver past SQLAlchemy."""
+        if isinstance(connection.driver_connection, asyncpg.Connection):
+            connection.driver_connection.__class__ = heard_by(self._said)
+
+    def _said(self, written: list[str], statement: str) -> None:
+        if statement == "COMMIT;":
+            self._pass_commits(written)
+            written.clear()
+        else:
+            written.append(statement)
 
     def _before(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("INSERT INTO outbox"):
@@ -180,7 +197,9 @@ class Transactions:
                 self._doom.passes(point)
 
     def _committing(self, connection: Any) -> None:
-        written = self._forget(connection)
+        self._pass_commits(self._forget(connection))
+
+    def _pass_commits(self, written: Sequence[str]) -> None:
         for point, beginning, about in COMMITS:
             if any(statement.startswith(beginning) and about in statement for statement in written):
                 self._doom.passes(point)
@@ -188,3 +207,22 @@ class Transactions:
     def _forget(self, connection: Any) -> list[str]:
         written: list[str] = connection.info.pop("written", [])
         return written
+
+
+@cache
+def heard_by(said: Callable[[list[str], str], None]) -> type[asyncpg.Connection]:
+    """Return the kind of connection that says each statement before it is sent, with those said on it before."""
+    written: WeakKeyDictionary[asyncpg.Connection, list[str]] = WeakKeyDictionary()
+
+    class HeardConnection(asyncpg.Connection):
+        __slots__ = ()
+
+        async def fetch(self, query: str, *values: Any, **options: Any) -> Any:
+            said(written.setdefault(self, []), query)
+            return await super().fetch(query, *values, **options)
+
+        async def execute(self, query: str, *values: Any, **options: Any) -> Any:
+            said(written.setdefault(self, []), query)
+            return await super().execute(query, *values, **options)
+
+    return HeardConnection
