@@ -45,11 +45,18 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+DATABASES = frozenset({"database_url", "postgres", "sqlite_file"})
+"""Whoever asks for one of these works on rows of a database."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for PostgreSQL by name; what runs on each kind of database is marked where it is parametrised."""
+    """Mark what asks for a database; what runs on each kind of them is marked `postgres` where it is parametrised."""
     for item in items:
-        if "postgres" in getattr(item, "fixturenames", ()):
+        asked = getattr(item, "fixturenames", ())
+        if "postgres" in asked:
             item.add_marker("postgres")
+        if not DATABASES.isdisjoint(asked):
+            item.add_marker("database")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
