@@ -219,10 +219,11 @@ async def test_what_may_succeed_later_is_published_again(make_relay, running, re
     async with running(make_relay()):
         (row,) = await eventually(lambda: rows_like(attempts=1))
         publisher.fates.clear()
-        await eventually(lambda: rows_like(status="published"))
+        await eventually(lambda: rows_like(status="published"), within=20)
 
     assert (row.status, row.last_error) == ("pending", f"{fate}: as told")
-    assert publisher.ids == [event_id, event_id]
+    assert len(publisher.ids) >= 2
+    assert set(publisher.ids) == {event_id}
 
 
 @on_sqlite

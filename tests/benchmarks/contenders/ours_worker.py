@@ -46,12 +46,13 @@ class ToldTakes:
 
 
 class MarkingTransport:
-    """A transport that marks the first deliveries of all its subscriptions, and counts them all."""
+    """A transport that marks the first deliveries of all its subscriptions, and says when all have been taken."""
 
-    def __init__(self, transport: Transport) -> None:
-        """Stand before this one."""
+    def __init__(self, transport: Transport, *, count: int) -> None:
+        """Stand before this one, and wait for so many."""
         self._transport = transport
-        self.taken = 0
+        self._missing = self._count = count
+        self.all_taken = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         """Be the transport itself."""
@@ -64,16 +65,18 @@ class MarkingTransport:
             yield cast("Subscription", ToldTakes(subscription, took=self._note))
 
     def _note(self, count: int) -> None:
-        if not self.taken:
+        if self._missing == self._count:
             mark("first")
-        self.taken += count
+        self._missing -= count
+        if self._missing <= 0:
+            self.all_taken.set()
 
 
 async def main(errand: Errand) -> None:
     """Consume until told to stop, and mark the end once all that is asked for is settled."""
     settings = Settings(broker_url=errand.broker_url, database_url=errand.database_url, **_knobs(errand))
     configure_logs("consumer", level="WARNING", shape="json")
-    transport = MarkingTransport(open_transport(errand.broker_url, name="tidings consumer"))
+    transport = MarkingTransport(open_transport(errand.broker_url, name="tidings consumer"), count=errand.count)
     engine = open_engine(errand.database_url, pool_size=settings.connections_for([Lane.NORMAL]))
     task = TASKS[errand.options["task"]]()
     stop = asyncio.Event()
@@ -94,10 +97,9 @@ def _knobs(errand: Errand) -> dict[str, Any]:
 async def _mark_the_end(worker: Worker, transport: MarkingTransport, errand: Errand, task: BenchTask) -> None:
     """Look at the worker's books, but only once everything was taken: a look costs as much as ten messages."""
     labels = {"queue": errand.queue, "type": "user.created", "outcome": "acked"}
+    await transport.all_taken.wait()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if transport.taken < errand.count:
-            continue
         if (worker.registry.get_sample_value("tidings_deliveries_total", labels) or 0) >= errand.count:
             mark("last", **task.numbers)
             return
