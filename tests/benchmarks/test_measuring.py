@@ -156,6 +156,7 @@ async def test_a_contender_ends_with_whoever_started_it(here):
         assert await child.process.wait() == 1
 
 
+@pytest.mark.slow
 async def test_a_contender_that_is_asked_to_leave_may_finish_what_it_does(here):
     script = a_script(
         here,

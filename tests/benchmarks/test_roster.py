@@ -38,6 +38,7 @@ def test_every_contender_is_a_module_of_its_own_that_is_there():
     assert [module for module in modules if find_spec(module) is None] == []
 
 
+@pytest.mark.slow
 def test_peers_are_imported_only_by_the_contenders_that_are_named_for_them():
     strangers = [path.relative_to(HERE) for path in HERE.rglob("*.py") if imported(path) & PEERS]
 

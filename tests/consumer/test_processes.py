@@ -77,6 +77,7 @@ async def test_one_that_cannot_be_started_rightly_stops_all_with_its_code(worker
     assert await asyncio.wait_for(wrong.run(), 20) == 2
 
 
+@pytest.mark.slow
 async def test_one_that_does_not_leave_is_killed_after_its_time(workers):
     deaf = workers(DEAF, count=1, leave_seconds=0.2)
     running = deaf.run()

@@ -184,6 +184,7 @@ async def test_a_move_that_waits_for_its_confirm_keeps_nobody_else_waiting(settl
     assert await settler.is_idle_within(5)
 
 
+@pytest.mark.slow
 async def test_two_messages_with_one_id_are_never_in_the_air_at_once(settler, session):
     session.gate.clear()
     envelope = an_envelope()

@@ -172,6 +172,7 @@ async def test_a_session_that_has_gone_silent_while_messages_wait_is_replaced(no
         (QueueState(messages=3, consumers=1), Pace(watch=0.01, silent=60)),
     ],
 )
+@pytest.mark.slow
 async def test_a_session_that_is_silent_for_a_good_reason_is_kept(no_database, state, pace):
     transport = SilentTransport(state)
 
@@ -182,6 +183,7 @@ async def test_a_session_that_is_silent_for_a_good_reason_is_kept(no_database, s
     assert len(transport.opened) == 1
 
 
+@pytest.mark.slow
 async def test_a_consumer_that_has_no_room_is_not_taken_for_a_silent_session(transport, no_database):
     async with supervising(transport, no_database) as under_test:
         await transport.send(*(a_message() for _ in range(9)))

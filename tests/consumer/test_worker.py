@@ -163,6 +163,7 @@ async def test_can_be_stopped_while_broker_and_database_are_away(no_database):
         assert (await ask(worker, "/livez")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_consumes_nothing_before_its_heartbeat_is_seen(no_database, transport):
     await transport.send(a_message())
 

@@ -58,6 +58,7 @@ def test_a_type_that_cannot_be_routed_is_refused_when_the_class_is_written(wire_
         type("Bad", (Contract,), {"wire_type": wire_type, "__annotations__": {}})
 
 
+@pytest.mark.slow
 def test_importing_the_events_needs_nothing_but_pydantic():
     others = ("aio_pika", "sqlalchemy", "fastapi", "structlog")
     probe = f"import sys, shared.events; print([name for name in {others} if name in sys.modules])"

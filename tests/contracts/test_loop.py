@@ -2,11 +2,13 @@ import asyncio
 import gc
 import time
 
+import pytest
 from support.waiting import eventually
 
 from shared.loop import pass_over_what_is_loaded, watch_lag
 
 
+@pytest.mark.slow
 async def test_a_loop_that_was_held_up_is_seen_to_be_late():
     lags = []
     watching = asyncio.create_task(watch_lag(lags.append, every=0.01))

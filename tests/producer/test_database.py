@@ -97,6 +97,7 @@ async def test_a_server_that_does_not_know_a_setting_is_a_database_at_fault_and_
         await engine.connect().start()
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

@@ -1,5 +1,6 @@
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 from support.waiting import eventually
 
@@ -35,6 +36,7 @@ async def test_a_part_that_crashes_is_told_of_and_run_again():
     assert str(lines[0]["exc_info"]) == "nobody foresaw this"
 
 
+@pytest.mark.slow
 async def test_all_parts_run_until_the_context_is_left_and_each_is_told_of_by_its_name():
     timer, scheduler = CrashingPart(crashes=0), CrashingPart(crashes=1)
 

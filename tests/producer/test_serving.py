@@ -53,6 +53,7 @@ def answers(client):
     return answers
 
 
+@pytest.mark.slow
 async def test_it_serves_until_it_is_told_to_stop(app, port, answers):
     stopping = asyncio.Event()
     serving = asyncio.create_task(serve(app, host="127.0.0.1", port=port, stopping=stopping, drain_seconds=0))
@@ -78,6 +79,7 @@ async def test_it_goes_on_serving_while_it_drains(app, port, answers):
     assert during
 
 
+@pytest.mark.slow
 async def test_a_request_in_progress_is_finished_after_the_stop(app, port, client, answers):
     stopping = asyncio.Event()
     serving = asyncio.create_task(serve(app, host="127.0.0.1", port=port, stopping=stopping, drain_seconds=0))

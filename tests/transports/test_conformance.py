@@ -56,6 +56,7 @@ async def test_nothing_is_published_by_publishing_nothing(applied):
         assert list(await publisher.publish([])) == []
 
 
+@pytest.mark.slow
 async def test_a_command_reaches_its_family_alone(applied):
     async with applied.publisher() as publisher:
         await publisher.publish([an_outgoing(exchange="domain.tasks", key="mail.send")])
@@ -89,6 +90,7 @@ async def test_what_was_acked_does_not_come_again_and_what_was_not_does(applied)
     assert all(delivery.redelivered for delivery in again)
 
 
+@pytest.mark.slow
 async def test_acking_in_any_order_empties_the_queue_and_keeps_the_session(applied):
     await publish(applied, *(a_message() for _ in range(20)))
     async with applied.subscribe(MAIL, prefetch=20) as subscription:
@@ -105,6 +107,7 @@ async def test_acking_in_any_order_empties_the_queue_and_keeps_the_session(appli
     await is_empty(applied, MAIL)
 
 
+@pytest.mark.slow
 async def test_no_more_than_the_prefetch_is_held_at_a_time(applied):
     await publish(applied, *(a_message() for _ in range(5)))
     async with applied.subscribe(MAIL, prefetch=3) as subscription:
@@ -164,6 +167,7 @@ async def test_a_delivery_can_be_retried_again_and_again(applied):
     assert last.message.attempt == 4
 
 
+@pytest.mark.slow
 async def test_a_dead_letter_waits_beside_its_queue_with_its_notes(applied):
     message = a_message(body=b"not even json")
     await publish(applied, message)

@@ -158,6 +158,7 @@ async def test_a_host_that_has_no_address_is_tried_again():
 
 
 @pytest.mark.parametrize("command", ["CONNECT", "EHLO", "MAIL", "RCPT"])
+@pytest.mark.slow
 async def test_a_server_that_falls_silent_before_the_message_is_tried_again(catcher, command):
     catcher.hang(command)
 
@@ -177,6 +178,7 @@ async def test_a_server_that_hangs_up_before_the_message_is_tried_again(catcher,
     assert "could not be reached or hung up" in str(failure)
 
 
+@pytest.mark.slow
 async def test_a_slow_server_cannot_hold_a_mail_longer_than_its_deadline(catcher):
     catcher.hang("MAIL")
 
@@ -187,6 +189,7 @@ async def test_a_slow_server_cannot_hold_a_mail_longer_than_its_deadline(catcher
     assert "did not answer in time (MAIL)" in str(failure)
 
 
+@pytest.mark.slow
 async def test_silence_after_the_message_leaves_the_outcome_unknown(catcher):
     catcher.hang(TAKEN)
 
@@ -197,6 +200,7 @@ async def test_silence_after_the_message_leaves_the_outcome_unknown(catcher):
     assert len(catcher.mails) == 1
 
 
+@pytest.mark.slow
 async def test_the_whole_deadline_passing_after_the_message_leaves_the_outcome_unknown(catcher):
     catcher.hang(TAKEN)
 

@@ -169,6 +169,7 @@ async def test_a_receiver_that_is_not_there_is_tried_again(unused_tcp_port, fail
     assert "could not be reached" in str(failure)
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_never_answers_leaves_the_outcome_unknown(receiver, failure_of):
     receiver.hang()
 
@@ -187,6 +188,7 @@ async def test_a_receiver_that_hangs_up_leaves_the_outcome_unknown(receiver, fai
     assert isinstance(failure, OutcomeUnknown)
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_answers_a_byte_at_a_time_cannot_outlast_the_deadline(receiver, failure_of):
     receiver.drip()
 
