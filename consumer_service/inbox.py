@@ -21,7 +21,6 @@ from consumer_service.claim import Remembered, Status, Verdict, judge
 from consumer_service.dispatch import Assignment, Key
 from consumer_service.driver import Database, one_statement, within
 from consumer_service.inbox_rows import Finish, finish_rows, insert_rows, remembered, row_of, start_again
-from consumer_service.task import Guarantee
 
 TAKES_OVER = frozenset({Verdict.GRANTED, Verdict.CRASH_LOOP, Verdict.AMBIGUOUS})
 """Verdicts by which this worker becomes the holder: to do the work, or to record that nobody will."""
@@ -57,7 +56,7 @@ class Inbox:
     async def _start(self, wanted: Sequence[Assignment], *, alone: bool) -> list[Verdict]:
         """Insert all, which is all there is to do for most; then take a transaction for those that were there."""
         async with one_statement(self._engine) as database:
-            verdicts, known = await self._insert(database, wanted, Status.STARTED, hurried=_may_be_forgotten(wanted))
+            verdicts, known = await self._insert(database, wanted, Status.STARTED)
         if known:
             async with self._engine.begin() as connection:
                 verdicts |= await self._claim_known(
@@ -102,7 +101,7 @@ class Inbox:
                 del self._working_on[key]
 
     async def _insert(
-        self, database: Database, wanted: Sequence[Assignment], status: Status, *, hurried: bool = False
+        self, database: Database, wanted: Sequence[Assignment], status: Status
     ) -> tuple[dict[Key, Verdict], list[Assignment]]:
         """Insert first: a concurrent twin waits here for the other's commit, and then finds the row.
 
@@ -110,7 +109,7 @@ class Inbox:
         """
         ordered = sorted({each.key: each for each in reversed(wanted)}.values(), key=_in_lock_order)
         rows = [row_of(each) for each in ordered]
-        fresh = await insert_rows(database, rows, status=status, holder=self._worker, hurried=hurried)
+        fresh = await insert_rows(database, rows, status=status, holder=self._worker)
         return dict.fromkeys(fresh, Verdict.GRANTED), [each for each in ordered if each.key not in fresh]
 
     async def _claim_known(
@@ -139,15 +138,6 @@ class Inbox:
             return Verdict.HELD  # Swept away since our insert found it; it will be asked for again.
         is_mine = row.holder == self._worker and is_idle(each.key)
         return judge(row, each.body_hash, each.task.guarantee, replays=each.replays, is_mine=is_mine, alone=alone)
-
-
-def _may_be_forgotten(wanted: Iterable[Assignment]) -> bool:
-    """Whether a crash of the database server may forget that these were started, and no promise is broken.
-
-    What is at least once may be started again then, as after a crash between its start and its end. What is at most
-    once must never be: its start waits for the disk.
-    """
-    return all(each.task.guarantee is Guarantee.AT_LEAST_ONCE for each in wanted)
 
 
 def _starts(each: Assignment, row: Remembered) -> dict[str, Any]:

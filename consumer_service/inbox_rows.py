@@ -21,7 +21,6 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    true,
     tuple_,
     update,
 )
@@ -77,15 +76,14 @@ def row_of(assignment: Assignment) -> dict[str, Any]:
 
 
 async def insert_rows(
-    database: Database, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str, hurried: bool = False
+    database: Database, rows: Sequence[Mapping[str, Any]], *, status: Status, holder: str
 ) -> set[Key]:
     """Insert these with this status and return which of them were not there yet.
 
-    A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout. When
-    `hurried`, PostgreSQL commits without waiting for its disk, and a crash of its server may forget the rows.
+    A row that another transaction has inserted and not committed makes this wait for it, up to the lock timeout.
     """
     if database.has_arrays:
-        inserted = await database.execute(_insert_arrays(status, holder, hurried), _arrays(rows))
+        inserted = await database.execute(_insert_arrays(status, holder), _arrays(rows))
     else:
         fixed = {"status": status, "holder": holder}
         inserted = await database.execute(_insert_one(status), [{**row, **fixed} for row in rows])
@@ -99,13 +97,9 @@ def _insert_one(status: Status) -> Any:
 
 
 @cache
-def _insert_arrays(status: Status, holder: str, hurried: bool) -> Any:  # noqa: FBT001 - a key of the cache
+def _insert_arrays(status: Status, holder: str) -> Any:
     given = _given(STARTED_ROW)
     chosen = select(*given.c, literal(status), literal(holder), literal(1), _finished_at(status))
-    if hurried:
-        # True for this one transaction, which is this one statement: no round trip is spent on saying so.
-        hurry = select(func.set_config("synchronous_commit", "off", true()).label("hurry")).cte("hurry")
-        chosen = chosen.where(hurry.c.hurry.is_not(None))
     names = [*STARTED_ROW, "status", "holder", "starts", "finished_at"]
     return (
         postgresql.insert(InboxMessage)
@@ -118,7 +112,7 @@ def _insert_arrays(status: Status, holder: str, hurried: bool) -> Any:  # noqa: 
 async def finish_rows(database: Database, finishes: Sequence[Finish], *, holder: str) -> None:
     """Record these ends, of different pairs. A row that is done, or that another worker holds, stays as it is.
 
-    A start that the database has forgotten is made up for: what has ended is known, whatever was known before.
+    Where there is no row any more it makes one: what has ended is known, whatever was known before.
     """
     rows = [row_of(each.assignment) | {"status": each.status, "error": each.error} for each in finishes]
     if database.has_arrays:
