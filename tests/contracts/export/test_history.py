@@ -88,10 +88,14 @@ def test_a_folder_promises_what_its_files_say(tmp_path, inner):
 
 
 def test_a_revision_promises_what_it_has_committed(tmp_path):
+    program = shutil.which("git")
+    if program is None:
+        pytest.skip("what a revision promised is read from git: install it")
+
     def git(*arguments):
         identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
         subprocess.run(
-            [shutil.which("git") or "git", *identity, *arguments],
+            [program, *identity, *arguments],
             cwd=tmp_path,
             check=True,
             capture_output=True,
