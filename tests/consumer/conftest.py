@@ -46,7 +46,7 @@ async def engine(database_url: str, schema: Schema) -> AsyncIterator[AsyncEngine
 
 
 @pytest.fixture
-async def postgres_engine(postgres_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001
+async def postgres_engine(postgres_url: str, schema: Schema) -> AsyncIterator[AsyncEngine]:  # noqa: ARG001 - laid by it
     engine = open_engine(postgres_url)
     yield engine
     await engine.dispose()

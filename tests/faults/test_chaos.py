@@ -13,9 +13,8 @@ from time import monotonic
 import httpx2
 import pytest
 from support.composition import open_pair, open_scene
-from support.mortal_postgres import MortalPostgres
+from support.mortal_postgres import a_mortal_postgres
 from support.pair import MIXTURE
-from support.private_postgres import NoPostgres, PrivatePostgres
 from support.subscribers import ALL
 
 from producer_service.database import DATABASE_ERRORS
@@ -74,7 +73,7 @@ class Chaos:
             except DATABASE_ERRORS:
                 continue
             finally:
-                await asyncio.sleep(1 / EVENTS_PER_SECOND)
+                await asyncio.sleep(1 / EVENTS_PER_SECOND)  # The pace of the load; nothing is hoped for.
 
     async def kill(self):
         victims = [*self._start, "broker", "database"]
@@ -84,7 +83,7 @@ class Chaos:
 
     async def _kill(self, victim):
         self.kills += 1
-        print(f"\n{self.ends - monotonic():6.1f} s left: {victim} is killed", flush=True)  # noqa: T201
+        print(f"\n{self.ends - monotonic():6.1f} s left: {victim} is killed", flush=True)  # noqa: T201 - who waits
         if victim == "broker":
             await asyncio.to_thread(self.scene.rabbit.kill)
             await asyncio.to_thread(self.scene.rabbit.start)
@@ -109,13 +108,8 @@ class Chaos:
 def mortal_postgres(pytestconfig):
     if not pytestconfig.option.chaos:
         pytest.skip("takes as long as you say: --chaos 300")
-    try:
-        private = PrivatePostgres("max_connections=300")
-    except NoPostgres as reason:
-        pytest.skip(f"{reason}, and another one is not ours to hurt: install Debian's `postgresql`")
-    private.start()
-    yield MortalPostgres(private)
-    private.close()
+    with a_mortal_postgres("max_connections=300") as postgres:
+        yield postgres
 
 
 @pytest.fixture
@@ -138,5 +132,5 @@ async def test_whatever_is_killed_whenever_every_guarantee_is_kept(scene, doomed
         await pair.is_ready()
         ledger = await pair.balances(within=AFTERWARDS)
     done = {account.queue: len(account.effects) for account in ledger.accounts}
-    print(f"\n{len(ledger.accepted)} accepted, {chaos.kills} kills; effects: {done}")  # noqa: T201
+    print(f"\n{len(ledger.accepted)} accepted, {chaos.kills} kills; effects: {done}")  # noqa: T201 - the result
     assert ledger.accepted

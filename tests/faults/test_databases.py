@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import text
 from support.commit_proxy import commit_proxy
 from support.composition import open_pair, open_scene
-from support.mortal_postgres import Behind, MortalPostgres, locked
+from support.mortal_postgres import Behind, a_mortal_postgres, locked
 from support.pair import PROMPT
-from support.private_postgres import NoPostgres, PrivatePostgres
 from support.tasks import effects
 from support.waiting import eventually
 
@@ -36,13 +35,8 @@ FULL = """
 
 @pytest.fixture(scope="module")
 def mortal_postgres():
-    try:
-        private = PrivatePostgres("max_connections=60", initdb=SMALL_LOG)
-    except NoPostgres as reason:
-        pytest.skip(f"{reason}, and another one is not ours to hurt: install Debian's `postgresql`")
-    private.start()
-    yield MortalPostgres(private)
-    private.close()
+    with a_mortal_postgres("max_connections=60", initdb=SMALL_LOG) as postgres:
+        yield postgres
 
 
 @pytest.fixture

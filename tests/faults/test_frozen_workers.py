@@ -3,16 +3,13 @@
 import signal
 
 import pytest
-from support.composition import open_pair, open_scene, relaying
+from support.aftermath import ORPHANED_SECONDS, consumes, is_over
+from support.composition import open_scene, relaying
 from support.smtp import HANG
-from support.waiting import eventually
 
 from consumer_service.database import TRANSACTION_SECONDS
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
-
-ORPHANED_SECONDS = 100.0
-"""What a dead worker held is free after 20 s without a heartbeat; who asks for it comes again every five to thirty."""
 
 
 @pytest.fixture
@@ -20,17 +17,6 @@ async def scene(mortal, new_postgres):
     """PostgreSQL 17, because older ones keep the rows of a client that froze between Parse and Bind."""
     async with open_scene(mortal, new_postgres) as scene:
         yield scene
-
-
-async def consumes(service, queues=2):
-    await eventually(lambda: service.said.count("consumer.consuming") == queues, within=60)
-    return service
-
-
-async def is_over(scene, *, within=ORPHANED_SECONDS):
-    async with open_pair(scene) as pair:
-        await pair.is_ready()
-        return await pair.balances(within=within)
 
 
 @pytest.mark.timeout(400)

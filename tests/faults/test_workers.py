@@ -6,15 +6,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import text
+from support.aftermath import ORPHANED_SECONDS, is_over
 from support.composition import open_pair, relaying, working
 from support.pair import MAIL, PROMPT
 from support.smtp import HANG
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.fault]
-
-ORPHANED_SECONDS = 100.0
-"""What a dead worker held is free after 20 s without a heartbeat; who asks for it comes again every five to thirty."""
 
 LEAVING_SECONDS = 20.0
 """Four of grace, and what a busy machine takes to end a process."""
@@ -26,18 +24,6 @@ DEPLOYMENTS = 25
 async def has_died(service):
     await eventually(lambda: service.process.poll() is not None, within=60)
     assert service.process.returncode == -signal.SIGKILL, service.said
-
-
-async def consumes(service, queues=2):
-    await eventually(lambda: service.said.count("consumer.consuming") == queues, within=60)
-    return service
-
-
-async def is_over(scene, *, within=ORPHANED_SECONDS):
-    """Let a sound pair finish what others have left, and see that the ledger balances."""
-    async with open_pair(scene) as pair:
-        await pair.is_ready()
-        return await pair.balances(within=within)
 
 
 @pytest.mark.timeout(240)

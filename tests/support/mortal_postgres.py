@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -145,10 +145,10 @@ class Behind:
 
 
 @contextmanager
-def a_forgetful_postgres() -> Iterator[MortalPostgres]:
-    """Run one that keeps what nobody waits for to itself for ten seconds, so that a crash forgets it."""
+def a_mortal_postgres(*settings: str, initdb: tuple[str, ...] = ()) -> Iterator[MortalPostgres]:
+    """Run a private one with these settings, as in postgresql.conf; skips where there are no binaries to run."""
     try:
-        private = PrivatePostgres(UNHURRIED)
+        private = PrivatePostgres(*settings, initdb=initdb)
     except NoPostgres as reason:
         pytest.skip(f"{reason}, and another one is not ours to hurt: install Debian's `postgresql`")
     private.start()
@@ -156,3 +156,8 @@ def a_forgetful_postgres() -> Iterator[MortalPostgres]:
         yield MortalPostgres(private)
     finally:
         private.close()
+
+
+def a_forgetful_postgres() -> AbstractContextManager[MortalPostgres]:
+    """Run one that keeps what nobody waits for to itself for ten seconds, so that a crash forgets it."""
+    return a_mortal_postgres(UNHURRIED)
